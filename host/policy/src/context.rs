@@ -1,0 +1,145 @@
+//! Where a session stands, as policy sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmail_mail::{Connection, Recipient, Transaction};
+
+use crate::{Hook, Notes, Results};
+
+/// Steps that a trail keeps. A transaction with a hundred recipients and eight plugins has about a thousand; the log
+/// line wants the first ones and the count.
+const TRAIL_MAX: usize = 128;
+
+/// The facts of a connection with the notes, results and skips that policy hung on it.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The facts.
+    pub connection: Connection,
+    /// The connection's notes.
+    pub notes: Arc<Notes>,
+    /// The connection's results.
+    pub results: Arc<Results>,
+    /// Plugins that are not asked for the rest of the connection.
+    pub skipped: Vec<String>,
+    /// The transaction, while there is one.
+    pub transaction: Option<TransactionContext>,
+    /// How long the next reply has to wait, because plugins asked for it.
+    pub delay: Duration,
+    /// Who was asked and what they said, outside transactions.
+    pub trail: Trail,
+}
+
+impl Context {
+    /// A connection on which policy has not acted yet.
+    #[must_use]
+    pub fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            notes: Arc::default(),
+            results: Arc::default(),
+            skipped: Vec::new(),
+            transaction: None,
+            delay: Duration::ZERO,
+            trail: Trail::default(),
+        }
+    }
+
+    /// Whether the client may send to anywhere: the transaction's own answer when there is one, else the connection's.
+    #[must_use]
+    pub fn relaying(&self) -> bool {
+        self.transaction.as_ref().map_or(self.connection.relaying, |transaction| transaction.facts.relaying)
+    }
+
+    /// Whether a plugin is to be passed over.
+    #[must_use]
+    pub fn skips(&self, plugin: &str) -> bool {
+        let of_transaction = self.transaction.iter().flat_map(|transaction| &transaction.skipped);
+        self.skipped.iter().chain(of_transaction).any(|name| name == plugin)
+    }
+
+    /// Notes down what a plugin said, in the transaction's trail when there is one.
+    pub(crate) fn record(&mut self, step: Step) {
+        let trail = match &mut self.transaction {
+            Some(transaction) => &mut transaction.trail,
+            None => &mut self.trail,
+        };
+        trail.push(step);
+    }
+}
+
+/// The facts of a transaction with what policy hung on it.
+#[derive(Debug, Clone)]
+pub struct TransactionContext {
+    /// The facts.
+    pub facts: Transaction,
+    /// The recipient that RCPT asks about, until it is answered.
+    pub candidate: Option<Recipient>,
+    /// The transaction's notes.
+    pub notes: Arc<Notes>,
+    /// The transaction's results.
+    pub results: Arc<Results>,
+    /// Plugins that are not asked for the rest of the transaction.
+    pub skipped: Vec<String>,
+    /// Who was asked and what they said.
+    pub trail: Trail,
+}
+
+impl TransactionContext {
+    /// A transaction on which policy has not acted yet.
+    #[must_use]
+    pub fn new(facts: Transaction) -> Self {
+        Self {
+            facts,
+            candidate: None,
+            notes: Arc::default(),
+            results: Arc::default(),
+            skipped: Vec::new(),
+            trail: Trail::default(),
+        }
+    }
+}
+
+/// One plugin's answer, for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Where it was asked.
+    pub hook: Hook,
+    /// The binding's name.
+    pub plugin: Arc<str>,
+    /// The verdict's name, or the fault's kind.
+    pub verdict: &'static str,
+    /// Whether the plugin failed.
+    pub fault: bool,
+    /// How long the call took.
+    pub elapsed: Duration,
+}
+
+/// Who was asked and what they said, bounded.
+#[derive(Debug, Clone, Default)]
+pub struct Trail {
+    steps: Vec<Step>,
+    dropped: usize,
+}
+
+impl Trail {
+    fn push(&mut self, step: Step) {
+        if self.steps.len() < TRAIL_MAX {
+            self.steps.push(step);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// The first steps, in order.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// How many more there were.
+    #[must_use]
+    pub const fn dropped(&self) -> usize {
+        self.dropped
+    }
+}

@@ -1,0 +1,69 @@
+//! What a binding is allowed beyond judging.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A privilege of a binding. Without it the answer that needs it is a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Grant {
+    /// May set relaying.
+    Relaying,
+    /// May accept at `rcpt`.
+    AcceptRecipients,
+    /// May add, remove and rewrite recipients.
+    EditRecipients,
+    /// May accept at `queue`: the message is then the plugin's, and the host forgets it.
+    TakeMessages,
+}
+
+impl Grant {
+    /// All grants.
+    pub const ALL: [Self; 4] = [Self::Relaying, Self::AcceptRecipients, Self::EditRecipients, Self::TakeMessages];
+
+    /// The name in configuration and manifests.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Relaying => "relaying",
+            Self::AcceptRecipients => "accept-recipients",
+            Self::EditRecipients => "edit-recipients",
+            Self::TakeMessages => "take-messages",
+        }
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Grant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|grant| grant.name() == text).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("unknown grant `{text}`, expected one of {names}")
+        })
+    }
+}
+
+/// The grants of a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Grants(u8);
+
+impl Grants {
+    /// Whether the grant was given.
+    #[must_use]
+    pub const fn has(self, grant: Grant) -> bool {
+        self.0 & (1 << grant as u8) != 0
+    }
+}
+
+impl FromIterator<Grant> for Grants {
+    fn from_iter<I: IntoIterator<Item = Grant>>(grants: I) -> Self {
+        Self(grants.into_iter().fold(0, |bits, grant| bits | 1 << grant as u8))
+    }
+}

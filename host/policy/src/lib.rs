@@ -1,0 +1,28 @@
+//! What policy is asked and what it may answer.
+//!
+//! A session asks a question at each hook; the [`Chain`] puts it to the plugins in order, checks each answer, applies
+//! its mutations all or not at all, and returns the first decisive verdict. No socket, no clock, no wasm in here.
+
+mod apply;
+mod chain;
+mod context;
+mod fault;
+mod grant;
+mod hook;
+mod mutation;
+mod notes;
+mod question;
+mod results;
+mod verdict;
+
+pub use apply::{Rejected, Why};
+pub use chain::{Binding, Chain, Decision, FaultRule};
+pub use context::{Context, Step, Trail, TransactionContext};
+pub use fault::Fault;
+pub use grant::{Grant, Grants};
+pub use hook::{Hook, HookSet};
+pub use mutation::{DELAY_MAX, MUTATIONS_MAX, Mutation, ResultList, Scope};
+pub use notes::{NoteError, Notes};
+pub use question::{Answer, Body, BoxFuture, Outcome, Plugin, Question};
+pub use results::{PluginResults, ResultError, Results};
+pub use verdict::{ReplyText, Verdict, VerdictError};

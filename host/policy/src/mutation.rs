@@ -1,0 +1,85 @@
+//! The changes that a plugin may ask for.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use wasmail_mail::Recipient;
+
+/// Mutations in one answer. A plugin that wants more of a message is doing something else than policy.
+pub const MUTATIONS_MAX: usize = 256;
+/// Longest wait that one answer may ask for: an SMTP client waits five minutes for most replies (RFC 5321 §4.5.3.2),
+/// and several plugins may ask.
+pub const DELAY_MAX: Duration = Duration::from_secs(30);
+
+/// Whether a note or result belongs to the connection or to the transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Lasts as long as the connection.
+    Connection,
+    /// Lasts as long as the transaction.
+    Transaction,
+}
+
+/// The five lists that every plugin's results have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResultList {
+    /// Tests that passed.
+    Pass,
+    /// Tests that failed.
+    Fail,
+    /// Remarks.
+    Msg,
+    /// Tests that were not run, and why.
+    Skip,
+    /// What went wrong in the plugin.
+    Err,
+}
+
+/// A change that a plugin asks for; see `wit/types.wit` for what each does.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of wit/types.wit, documented there")]
+pub enum Mutation {
+    SetNote { scope: Scope, pointer: String, value: Value },
+    RemoveNote { scope: Scope, pointer: String },
+    AddResult { scope: Scope, list: ResultList, text: String },
+    IncrResult { scope: Scope, key: String, by: f64 },
+    PushResult { scope: Scope, key: String, value: Value },
+    SetResult { scope: Scope, key: String, value: Value },
+    SetRelaying(bool),
+    SetRemoteHost(Option<String>),
+    AddHeader { name: String, value: String },
+    PrependHeader { name: String, value: String },
+    ReplaceHeader { position: usize, name: String, value: String },
+    RemoveHeader { position: usize },
+    AddRecipient(Recipient),
+    RemoveRecipient { position: usize },
+    RewriteRecipient { position: usize, address: String },
+    Delay(Duration),
+    SkipPlugin(String),
+}
+
+impl Mutation {
+    /// The name as it stands in WIT.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::SetNote { .. } => "set-note",
+            Self::RemoveNote { .. } => "remove-note",
+            Self::AddResult { .. } => "add-result",
+            Self::IncrResult { .. } => "incr-result",
+            Self::PushResult { .. } => "push-result",
+            Self::SetResult { .. } => "set-result",
+            Self::SetRelaying(_) => "set-relaying",
+            Self::SetRemoteHost(_) => "set-remote-host",
+            Self::AddHeader { .. } => "add-header",
+            Self::PrependHeader { .. } => "prepend-header",
+            Self::ReplaceHeader { .. } => "replace-header",
+            Self::RemoveHeader { .. } => "remove-header",
+            Self::AddRecipient(_) => "add-recipient",
+            Self::RemoveRecipient { .. } => "remove-recipient",
+            Self::RewriteRecipient { .. } => "rewrite-recipient",
+            Self::Delay(_) => "delay",
+            Self::SkipPlugin(_) => "skip-plugin",
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! How a plugin is asked.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Context, Fault, Hook, HookSet, Mutation, Verdict};
+
+/// A future in a box, as every call of a plugin is.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One question: everything that a plugin may know when it answers.
+pub struct Question<'a> {
+    /// Where in the session we are.
+    pub hook: Hook,
+    /// The connection and, where there is one, the transaction.
+    pub context: &'a Context,
+    /// The body of the message, at the hooks that have one.
+    pub body: Option<&'a Arc<dyn Body>>,
+}
+
+/// The body of a message, readable at any place while it waits for its verdict.
+pub trait Body: Send + Sync {
+    /// Size in octets.
+    fn len(&self) -> u64;
+
+    /// Whether there is no octet.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads at most `len` octets from `offset`; fewer near the end, none past it.
+    ///
+    /// # Errors
+    /// When the octets cannot be read back.
+    fn read_at(&self, offset: u64, len: usize) -> BoxFuture<'_, io::Result<Vec<u8>>>;
+}
+
+/// What a plugin answers to a question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// The changes that it asks for, in order.
+    pub mutations: Vec<Mutation>,
+}
+
+impl Outcome {
+    /// No opinion and no change.
+    #[must_use]
+    pub const fn next() -> Self {
+        Self { verdict: Verdict::Next, mutations: Vec::new() }
+    }
+}
+
+/// An answer with what it cost.
+#[derive(Debug)]
+pub struct Answer {
+    /// The outcome, or why there is none.
+    pub outcome: Result<Outcome, Fault>,
+    /// How long the call took.
+    pub elapsed: Duration,
+}
+
+/// Something that can be asked: in production a component in its sandbox.
+pub trait Plugin: Send + Sync {
+    /// The hooks at which it wants to be asked.
+    fn hooks(&self) -> HookSet;
+
+    /// Puts a question to it.
+    fn ask<'a>(&'a self, question: &'a Question<'a>) -> BoxFuture<'a, Answer>;
+}
