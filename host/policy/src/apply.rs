@@ -412,26 +412,12 @@ mod tests {
     use super::*;
     use crate::{ReplyText, ResultList};
     use serde_json::json;
-    use wasmail_mail::{Connection, Counters, Local, Proxy, Remote, ReversePath, Transaction};
+    use wasmail_mail::{ReversePath, Transaction};
 
     fn context() -> Context {
-        let ip = "192.0.2.1".parse().unwrap();
         let mut facts = Transaction::new("u.1".into(), ReversePath::Null, false);
         facts.recipients = vec![recipient("<a@example.test>"), recipient("<b@example.test>")];
-        let mut context = Context::new(Connection {
-            uuid: "u".into(),
-            remote: Remote::new(ip, 1),
-            local: Local { ip, port: 25, host: "mx.example.test".into(), info: "wasmail".into() },
-            proxy: Proxy::default(),
-            hello: None,
-            tls: None,
-            auth: None,
-            relaying: false,
-            current_line: Vec::new(),
-            last_response: String::new(),
-            counters: Counters::default(),
-            started: std::time::SystemTime::UNIX_EPOCH,
-        });
+        let mut context = Context::new(crate::fixture::connection());
         context.transaction = Some(TransactionContext::new(facts));
         context
     }

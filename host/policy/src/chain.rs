@@ -129,3 +129,143 @@ impl FaultRule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{block_on, connection};
+    use crate::{Answer, BoxFuture, HookSet, Mutation, Scope};
+    use serde_json::json;
+    use std::time::Duration;
+
+    /// A plugin that answers what it is told, or fails.
+    struct Says(Result<Outcome, Fault>);
+
+    impl Plugin for Says {
+        fn hooks(&self) -> HookSet {
+            [Hook::Ehlo, Hook::Disconnect].into_iter().collect()
+        }
+
+        fn ask<'a>(&'a self, _: &'a Question<'a>) -> BoxFuture<'a, Answer> {
+            Box::pin(async { Answer { outcome: self.0.clone(), elapsed: Duration::from_micros(3) } })
+        }
+    }
+
+    /// A plugin that denies when it sees the note that another left.
+    struct SeesNote;
+
+    impl Plugin for SeesNote {
+        fn hooks(&self) -> HookSet {
+            [Hook::Ehlo].into_iter().collect()
+        }
+
+        fn ask<'a>(&'a self, question: &'a Question<'a>) -> BoxFuture<'a, Answer> {
+            let seen = question.context.notes.get("/mark").is_some();
+            let verdict = if seen { Verdict::Deny(None) } else { Verdict::Next };
+            let outcome = Ok(Outcome { verdict, mutations: Vec::new() });
+            Box::pin(async { Answer { outcome, elapsed: Duration::ZERO } })
+        }
+    }
+
+    fn binding(name: &str, on_fault: FaultRule, plugin: impl Plugin + 'static) -> Binding {
+        Binding { name: name.into(), plugin: Arc::new(plugin), grants: Grants::default(), on_fault }
+    }
+
+    fn says(verdict: Verdict, mutations: Vec<Mutation>) -> Says {
+        Says(Ok(Outcome { verdict, mutations }))
+    }
+
+    fn mark() -> Mutation {
+        Mutation::SetNote { scope: Scope::Connection, pointer: "/mark".into(), value: json!(true) }
+    }
+
+    fn ask(chain: &Chain, context: &mut Context) -> Decision {
+        block_on(chain.ask(Hook::Ehlo, context, None))
+    }
+
+    #[test]
+    fn the_first_decisive_verdict_ends_the_hook() {
+        let chain = Chain::new(vec![
+            binding("a", FaultRule::Defer, says(Verdict::Next, vec![])),
+            binding("b", FaultRule::Defer, says(Verdict::Accept(None), vec![])),
+            binding("c", FaultRule::Defer, says(Verdict::Deny(None), vec![])),
+        ]);
+        let mut context = Context::new(connection());
+        let decision = ask(&chain, &mut context);
+        assert_eq!((decision.verdict, decision.by.as_deref()), (Verdict::Accept(None), Some("b")));
+        let asked: Vec<_> = context.trail.steps().iter().map(|step| (&*step.plugin, step.verdict)).collect();
+        assert_eq!(asked, [("a", "next"), ("b", "accept")]);
+    }
+
+    #[test]
+    fn one_plugin_sees_what_those_before_it_set() {
+        let setter = || binding("setter", FaultRule::Defer, says(Verdict::Next, vec![mark()]));
+        let seer = || binding("seer", FaultRule::Defer, SeesNote);
+        let mut context = Context::new(connection());
+        let decision = ask(&Chain::new(vec![seer(), setter()]), &mut context);
+        assert_eq!(decision, Decision::next());
+        let decision = ask(&Chain::new(vec![setter(), seer()]), &mut Context::new(connection()));
+        assert_eq!(decision.verdict, Verdict::Deny(None));
+    }
+
+    #[test]
+    fn a_fault_becomes_what_the_binding_says_and_the_others_go_on() {
+        for (rule, verdict) in [
+            (FaultRule::Defer, Verdict::DenySoft(None)),
+            (FaultRule::Reject, Verdict::Deny(None)),
+            (FaultRule::Skip, Verdict::Accept(None)),
+        ] {
+            let chain = Chain::new(vec![
+                binding("bad", rule, Says(Err(Fault::Trap("unreachable".into())))),
+                binding("good", FaultRule::Defer, says(Verdict::Accept(None), vec![])),
+            ]);
+            let mut context = Context::new(connection());
+            let decision = ask(&chain, &mut context);
+            assert_eq!(decision.verdict, verdict);
+            assert_eq!(decision.fault, rule != FaultRule::Skip);
+            assert_eq!(context.trail.steps()[0].verdict, "trap");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_applied_leaves_no_trace() {
+        let relaying = says(Verdict::Accept(None), vec![mark(), Mutation::SetRelaying(true)]);
+        let chain = Chain::new(vec![binding("greedy", FaultRule::Defer, relaying)]);
+        let mut context = Context::new(connection());
+        let decision = ask(&chain, &mut context);
+        assert_eq!((decision.verdict, decision.fault), (Verdict::DenySoft(None), true));
+        assert!(context.notes.is_empty() && !context.connection.relaying);
+        assert_eq!(context.trail.steps()[0].verdict, "rejected");
+    }
+
+    #[test]
+    fn a_skipped_plugin_is_not_asked() {
+        let chain = Chain::new(vec![
+            binding("a", FaultRule::Defer, says(Verdict::Next, vec![Mutation::SkipPlugin("b".into())])),
+            binding("b", FaultRule::Defer, says(Verdict::Deny(None), vec![])),
+        ]);
+        assert_eq!(ask(&chain, &mut Context::new(connection())), Decision::next());
+    }
+
+    #[test]
+    fn disconnect_reaches_every_plugin() {
+        let deny = || says(Verdict::Deny(None), vec![]);
+        let chain = Chain::new(vec![
+            binding("a", FaultRule::Defer, deny()),
+            binding("b", FaultRule::Defer, Says(Err(Fault::CpuDeadline))),
+            binding("c", FaultRule::Defer, deny()),
+        ]);
+        let mut context = Context::new(connection());
+        assert_eq!(block_on(chain.ask(Hook::Disconnect, &mut context, None)), Decision::next());
+        assert_eq!(context.trail.steps().len(), 3);
+    }
+
+    #[test]
+    fn a_hook_that_nobody_exports_costs_nothing() {
+        let chain = Chain::new(vec![binding("a", FaultRule::Defer, SeesNote)]);
+        assert!(chain.listens(Hook::Ehlo) && !chain.listens(Hook::Rcpt));
+        let mut context = Context::new(connection());
+        assert_eq!(block_on(chain.ask(Hook::Rcpt, &mut context, None)), Decision::next());
+        assert!(context.trail.steps().is_empty());
+    }
+}

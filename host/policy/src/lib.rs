@@ -7,6 +7,8 @@ mod apply;
 mod chain;
 mod context;
 mod fault;
+#[cfg(test)]
+mod fixture;
 mod grant;
 mod hook;
 mod mutation;
