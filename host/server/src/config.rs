@@ -1,0 +1,209 @@
+//! What the operator settles, as values. The daemon reads them from its file; every default has its reason here.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmail_policy::Chain;
+use wasmail_queue::Backoff;
+use wasmail_smtp::SessionConfig;
+use wasmail_spool::Options;
+
+/// Everything that a [`Server`](crate::Server) needs to start.
+pub struct ServerConfig {
+    /// Where to listen, and with what policy.
+    pub listeners: Vec<ListenerConfig>,
+    /// How many clients at once.
+    pub connections: ConnectionLimits,
+    /// Names of clients by reverse DNS.
+    pub dns: DnsConfig,
+    /// Where accepted messages are kept until they are delivered.
+    pub spool: SpoolConfig,
+    /// Where accepted messages go.
+    pub delivery: DeliveryConfig,
+    /// How long a running transaction may go on after the server was told to stop; then its client gets 421.
+    ///
+    /// 30 seconds by default: service managers kill after 90.
+    pub drain_timeout: Duration,
+}
+
+impl ServerConfig {
+    /// [`ServerConfig::drain_timeout`] when nothing is said.
+    pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+}
+
+/// One address to listen on.
+#[derive(Clone)]
+pub struct ListenerConfig {
+    /// Name, for logs and messages.
+    pub name: String,
+    /// Address; port 0 takes a free one, see [`Server::addresses`](crate::Server::addresses).
+    pub address: SocketAddr,
+    /// How its sessions speak SMTP.
+    pub session: Arc<SessionConfig>,
+    /// Who judges.
+    pub chain: Arc<Chain>,
+    /// Whether the client's name is looked up, and whether anybody waits for it.
+    pub reverse_dns: ReverseDns,
+}
+
+/// How many clients at once. Who comes on top is told 421 and closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Connections in all.
+    ///
+    /// 10,000 by default, lowered to what the limit on open files allows: an idle one costs some 10 KB.
+    pub total: usize,
+    /// Connections from one IPv4 address, or one IPv6 /64, the least that one customer is given.
+    ///
+    /// 50 by default: large senders open some 20 at once, and an attacker needs 200 addresses to fill the house.
+    /// Loopback addresses count as any other.
+    pub per_address: usize,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self { total: 10_000, per_address: 50 }
+    }
+}
+
+/// Whether a client's name is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReverseDns {
+    /// Never.
+    Off,
+    /// Beside the session: policy sees the name as soon as it is there, and nobody waits.
+    #[default]
+    Lazy,
+    /// The session begins when the answer is there or [`DnsConfig::timeout`] has passed.
+    Wait,
+}
+
+/// Whom to ask for names, and how patiently.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsConfig {
+    /// Name servers, tried in order; those of the operating system (`/etc/resolv.conf`) when there is none.
+    pub servers: Vec<SocketAddr>,
+    /// How long one client's name may take in all, the PTR query and its forward confirmation together.
+    ///
+    /// 5 seconds by default: a name server that has not answered by then is broken, and clients wait in
+    /// [`ReverseDns::Wait`].
+    pub timeout: Duration,
+    /// Clients whose names are looked up at once; who comes on top stays nameless.
+    ///
+    /// 256 by default: a dead name server then costs this many sockets and no more.
+    pub concurrency: usize,
+    /// Addresses whose names are remembered, for a minute each.
+    ///
+    /// 10,000 by default, some 100 octets each.
+    pub cache: usize,
+}
+
+impl Default for DnsConfig {
+    fn default() -> Self {
+        Self { servers: Vec::new(), timeout: Duration::from_secs(5), concurrency: 256, cache: 10_000 }
+    }
+}
+
+/// Where accepted messages are kept until they are delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolConfig {
+    /// The spool's directory; made if it is missing.
+    pub dir: PathBuf,
+    /// Its settings, durability among them.
+    pub options: Options,
+}
+
+/// Where accepted messages go, how many at once, and how often they are tried.
+#[derive(Debug, Clone)]
+pub struct DeliveryConfig {
+    /// Where they go.
+    pub destination: Destination,
+    /// Messages on their way at once.
+    ///
+    /// 20 by default: as many connections as a next hop is asked for, and enough Maildir writers for their syncs to be
+    /// shared.
+    pub concurrency: usize,
+    /// When a delivery that failed for now is tried again, and when it is given up.
+    pub backoff: Backoff,
+}
+
+impl DeliveryConfig {
+    /// [`DeliveryConfig::concurrency`] when nothing is said.
+    pub const CONCURRENCY: usize = 20;
+}
+
+/// Where accepted messages go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// Into Maildirs of this machine.
+    Maildir(MaildirConfig),
+    /// To another server by SMTP.
+    NextHop(NextHopConfig),
+    /// Nowhere: a message is forgotten as soon as it is acknowledged. For benchmarks only.
+    Discard,
+}
+
+/// Final delivery into Maildirs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MaildirConfig {
+    /// The directory that holds them; made if it is missing.
+    pub root: PathBuf,
+    /// One for each recipient or one for all.
+    pub layout: MaildirLayout,
+    /// Our name: the last part of file names, and the domain of a bare `postmaster`.
+    pub hostname: String,
+    /// Whether each message is synced before it counts as delivered. Off only for benchmarks and for mail that one can
+    /// afford to lose.
+    pub sync: bool,
+}
+
+/// Which Maildir a recipient's mail goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MaildirLayout {
+    /// `<root>/<domain>/<local-part>/`, both in lower case: what Postfix and Dovecot write as `%d/%n`.
+    #[default]
+    PerRecipient,
+    /// `<root>/` takes everybody's, a copy for each recipient; `Delivered-To` tells them apart.
+    Single,
+}
+
+/// Delivery to another server by SMTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextHopConfig {
+    /// Host name or IP address. A name is looked up by the operating system at each connection.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// What we call ourselves in EHLO.
+    pub hostname: String,
+    /// How long to wait for the connection to be made, all of the host's addresses together.
+    ///
+    /// 30 seconds by default; nothing is lost by trying again later.
+    pub connect_timeout: Duration,
+    /// How long a connection is kept for the next message.
+    ///
+    /// 5 seconds by default: longer would hold a slot of the next hop's for nothing.
+    pub idle_timeout: Duration,
+}
+
+impl NextHopConfig {
+    /// [`NextHopConfig::connect_timeout`] when nothing is said.
+    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+    /// [`NextHopConfig::idle_timeout`] when nothing is said.
+    pub const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// This host and port, with the default times.
+    #[must_use]
+    pub fn new(host: impl Into<String>, port: u16, hostname: impl Into<String>) -> Self {
+        let (connect_timeout, idle_timeout) = (Self::CONNECT_TIMEOUT, Self::IDLE_TIMEOUT);
+        Self { host: host.into(), port, hostname: hostname.into(), connect_timeout, idle_timeout }
+    }
+
+    /// The address, when the host is one rather than a name.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    }
+}

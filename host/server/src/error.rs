@@ -1,0 +1,34 @@
+//! Why a server does not start or cannot go on.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why a server does not start. Each one is the operator's turn.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on: another program has it, or it is not ours.
+    #[error("listener `{name}`: failed to listen on {address}: {source}")]
+    Listen {
+        /// The listener's name.
+        name: String,
+        /// The address it was given.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The spool cannot be opened.
+    #[error("{0}")]
+    Spool(#[source] io::Error),
+    /// The Maildir's root cannot be made or written to.
+    #[error("failed to make the Maildir root {path}: {source}")]
+    Maildir {
+        /// The root.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// Nothing to listen on.
+    #[error("no listener is configured")]
+    NoListener,
+}
