@@ -1,0 +1,1 @@
+"""The benchmark of wasmail beside smtp-sink, Postfix and Haraka: see ../README.md."""
