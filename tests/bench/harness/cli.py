@@ -34,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="tests/bench/run", description="wasmail beside smtp-sink, Haraka and Postfix.")
+    what = "wasmail beside smtp-sink, Haraka and Postfix."
+    parser = argparse.ArgumentParser(prog="tests/bench/run", description=what)
     parser.add_argument("--quick", action="store_true", help="about a minute: one short round, fewer rows and loads")
     parser.add_argument("--rows", help=f"comma-separated, of: {', '.join(peer.name for peer in rows.ROWS)}")
     parser.add_argument("--rounds", type=int, help="times each row is measured; medians are printed (5; quick 1)")
@@ -45,8 +46,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path("/var/tmp"), help="on the disk to measure (/var/tmp)")
     parser.add_argument("--keep", action="store_true", help="keeps the servers' directories, logs and configurations")
     options = parser.parse_args(arguments)
-    defaults = {"rounds": 1, "seconds": 1.0, "idle": 1000} if options.quick else {"rounds": 5, "seconds": 5.0, "idle": 10_000}
-    for name, value in defaults.items():
+    quick, full = {"rounds": 1, "seconds": 1.0, "idle": 1000}, {"rounds": 5, "seconds": 5.0, "idle": 10_000}
+    for name, value in (quick if options.quick else full).items():
         if getattr(options, name) is None:
             setattr(options, name, value)
     try:
@@ -128,7 +129,7 @@ def processor() -> str:
 
 
 def filesystem(path: Path) -> str:
-    """The type of the file system that holds the queues. On tmpfs a sync costs nothing: the durable rows mean nothing."""
+    """The type of the file system that holds the queues. On tmpfs a sync costs nothing and proves nothing."""
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     # The longest mount point above `path` is the one it lies on; of equals the last mounted covers the others.
     over = [(len(point), kind) for _, point, kind, *_ in mounts if path.resolve().is_relative_to(point)]

@@ -106,7 +106,7 @@ def all_pids() -> list[int]:
 
 
 def status_octets(pid: int, key: str, file: str = "status") -> int:
-    """A `kB` line of `/proc/<pid>/status` (`VmRSS`, `VmHWM`) or `smaps_rollup` (`Pss`) in octets; 0 when it has gone."""
+    """A `kB` line of `/proc/<pid>/status` (`VmRSS`, `VmHWM`) or `smaps_rollup` (`Pss`), in octets; 0 once gone."""
     try:
         for line in (PROC / str(pid) / file).read_text().splitlines():
             name, _, value = line.partition(":")
@@ -153,9 +153,9 @@ class Machine:
 
     @staticmethod
     def busy() -> float:
-        """All but idle and iowait of the first line of `/proc/stat`."""
-        user, nice, system, _idle, _iowait, irq, softirq = map(int, (PROC / "stat").read_text().split()[1:8])
-        return (user + nice + system + irq + softirq) / TICKS_PER_SECOND
+        """All but idle and iowait of the first line of `/proc/stat`: what a hypervisor gave to others (steal) too."""
+        user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, (PROC / "stat").read_text().split()[1:9])
+        return (user + nice + system + irq + softirq + steal) / TICKS_PER_SECOND
 
     def used(self) -> float:
         return self.busy() - self.start

@@ -72,7 +72,8 @@ def busy_note(results: Results, load: Load) -> list[str]:
     shares = [median(samples).other_share for (_, of), samples in results.samples.items() if of == load]
     if not shares or max(shares) < BUSY:
         return []
-    return ["", f"**The machine was busy: up to {max(shares):.2f} of a core went to others. A smoke test, no benchmark.**"]
+    share = f"up to {max(shares):.2f} of a core went to others"
+    return ["", f"**The machine was busy: {share}. A smoke test, no benchmark.**"]
 
 
 def idle_table(results: Results, peers: list[Peer]) -> str:
@@ -98,7 +99,8 @@ def aims(results: Results, loads: list[Load]) -> str:
         found.append(judge(what, idle.rss / MEBI, "<", 300 * min(1, idle.connections / 10_000)))
     if not found:
         return ""
-    return "\n".join(["### Aims", "", row(["aim", "measured", "wanted", ""]), row(["---", "--:", "--:", "---"]), *found])
+    head = ["### Aims", "", row(["aim", "measured", "wanted", ""]), row(["---", "--:", "--:", "---"])]
+    return "\n".join([*head, *found])
 
 
 def load_aims(results: Results, load: Load) -> list[str]:

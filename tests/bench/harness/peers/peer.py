@@ -33,7 +33,7 @@ class Peer:
         raise NotImplementedError
 
     def prepare(self, home: Path, port: int) -> tuple[list[str], dict[str, str]]:
-        """Writes the configuration under `home`; the command that starts the server, and additions to its environment."""
+        """Writes the configuration under `home`; the command that starts the server, and its extra environment."""
         raise NotImplementedError
 
     def settled(self, home: Path) -> bool:
