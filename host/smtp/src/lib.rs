@@ -1,0 +1,14 @@
+//! The SMTP protocol without sockets or clocks: the server session and the client.
+//!
+//! A [`Session`] is given octets and the time, and says what its driver has to do next, see [`Step`]. A [`Rehearsal`]
+//! is the driver that does it all in memory.
+
+mod limits;
+mod rehearsal;
+mod server;
+
+pub use limits::Limits;
+pub use rehearsal::{Message, Rehearsal};
+pub use server::{
+    Commit, CommitFailure, Ended, Fate, Iprev, LineEndings, Now, Session, SessionConfig, Step,
+};

@@ -1,0 +1,116 @@
+//! What passes between a session and its driver.
+
+use std::time::{Instant, SystemTime};
+
+use wasmail_mail::Envelope;
+use wasmail_policy::{Hook, TransactionContext};
+
+use crate::Limits;
+
+/// The time as the driver reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// For deadlines.
+    pub monotonic: Instant,
+    /// For trace fields.
+    pub wall: SystemTime,
+}
+
+/// What becomes of octets that look like a line end and are none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LineEndings {
+    /// A bare CR, a bare LF is refused with 5yz (RFC 5321 §2.3.8).
+    #[default]
+    Strict,
+    /// A bare LF ends a command line, and a bare CR or LF in content is carried as CRLF. Still only CRLF.CRLF ends the
+    /// data, so nothing can be smuggled past this.
+    Normalise,
+}
+
+/// What a listener's sessions have in common.
+#[derive(Debug, Clone)]
+pub struct SessionConfig {
+    /// Our name: in the greeting, in `Received`, and the authserv-id of `Authentication-Results` (RFC 8601 §2.5).
+    pub hostname: String,
+    /// Program and version, for `Received`.
+    pub software: String,
+    /// How much a client may send.
+    pub limits: Limits,
+    /// What becomes of bare CR and LF.
+    pub line_endings: LineEndings,
+}
+
+/// What the driver has to do next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// All input is consumed: write the output, then read more or wait until the deadline.
+    Read,
+    /// Ask the chain, wait as long as it wants ([`wasmail_policy::Context::delay`]), then answer.
+    Ask(Hook),
+    /// [`super::Session::body`] holds octets of the body: append them to the draft, step again.
+    Body,
+    /// Make the message durable, then call [`super::Session::committed`].
+    Commit(Commit),
+    /// Drop the draft if one was begun, step again.
+    Discard,
+    /// Write the output, then close. A client that is still sending loses the last reply when octets stay unread, so
+    /// shut down the sending half and read on for a moment.
+    Close,
+}
+
+/// An accepted message, but for its body, which the draft has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commit {
+    /// Trace fields, the header section and the empty line.
+    pub header: Vec<u8>,
+    /// Who sent it and who is to have it.
+    pub envelope: Envelope,
+}
+
+/// Why a message could not be made durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitFailure {
+    /// The disk is full: 452 4.3.1.
+    Full,
+    /// Anything else: 451 4.3.0.
+    Io,
+}
+
+/// What forward-confirmed reverse DNS said of the client (RFC 8601 §2.7.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Iprev {
+    /// A name was found, and it leads back to the address.
+    Pass,
+    /// No name leads back to the address.
+    Fail,
+    /// The lookup failed and may succeed later.
+    TempError,
+    /// There is no name, or it makes no sense.
+    PermError,
+}
+
+/// A transaction that has ended, for the log.
+#[derive(Debug)]
+pub struct Ended {
+    /// The transaction as it was.
+    pub transaction: TransactionContext,
+    /// How it ended.
+    pub fate: Fate,
+    /// The last reply when it ended, codes and CRLF included.
+    pub reply: String,
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// Durable in the queue, under this id.
+    Queued(String),
+    /// A plugin has taken the message.
+    Taken,
+    /// Answered 4yz.
+    Deferred,
+    /// Answered 5yz.
+    Rejected,
+    /// The client gave it up: RSET, a new greeting, QUIT, or it went away.
+    Abandoned,
+}

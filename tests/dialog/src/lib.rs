@@ -1,0 +1,1 @@
+//! Reads SMTP dialogues from text files and holds them with a server.
