@@ -115,6 +115,8 @@ fn fold(name: &str, value: &str) -> Vec<u8> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HeaderSection {
     fields: Vec<Field>,
+    /// How many fields were put on top.
+    above: usize,
 }
 
 impl HeaderSection {
@@ -148,6 +150,7 @@ impl HeaderSection {
     /// Puts a field on top.
     pub fn prepend(&mut self, field: Field) {
         self.fields.insert(0, field);
+        self.above += 1;
     }
 
     /// Puts a field below all others.
@@ -171,13 +174,31 @@ impl HeaderSection {
         let there = position < self.fields.len();
         if there {
             self.fields.remove(position);
+            self.above -= usize::from(position < self.above);
         }
         there
     }
 
     /// Removes every field that the test names.
     pub fn remove_where(&mut self, mut test: impl FnMut(&Field) -> bool) {
-        self.fields.retain(|field| !test(field));
+        let mut at = 0;
+        let above = self.above;
+        self.fields.retain(|field| {
+            let goes = test(field);
+            self.above -= usize::from(goes && at < above);
+            at += 1;
+            !goes
+        });
+    }
+
+    /// Puts this section around another: what was prepended above it, the rest below it.
+    ///
+    /// So the fields that policy adds before the message has come find their places when it comes.
+    #[must_use]
+    pub fn around(mut self, inner: Self) -> Self {
+        let above = self.above;
+        self.fields.splice(above..above, inner.fields);
+        self
     }
 
     /// Size in octets, without the empty line that ends it.
@@ -278,6 +299,21 @@ mod tests {
         assert!(!header.remove(3));
         header.append(Field::new("End", "9").unwrap());
         assert_eq!(header.to_octets(), b"Top: 0\r\nB: two\r\nA: 3\r\nEnd: 9\r\n\r\n");
+    }
+
+    #[test]
+    fn fields_that_came_early_stand_around_the_message() {
+        let field = |name| Field::new(name, "x").unwrap();
+        let mut early = HeaderSection::default();
+        early.append(field("Below"));
+        early.prepend(field("Second"));
+        early.prepend(field("Gone"));
+        early.prepend(field("First"));
+        early.remove_where(|field| field.is("Gone"));
+        let (message, _) = section("A: 1\r\nB: 2\r\n");
+        let whole = early.around(message);
+        let names: Vec<_> = whole.fields().iter().map(Field::name).collect();
+        assert_eq!(names, ["First", "Second", "A", "B", "Below"]);
     }
 
     #[test]
