@@ -1,0 +1,140 @@
+//! The disk is full or broken for a while, at every operation of a life.
+
+use super::ledger::{Ledger, check_no_orphans, tiny};
+use crate::storage::sim::{Fault, Leaves, Sim};
+use crate::storage::{Folder, Storage};
+use crate::{CommitError, Options, RecipientState, Spool};
+use std::sync::Arc;
+
+const NEVER: std::ops::Range<u64> = u64::MAX..u64::MAX;
+
+async fn live(spool: &Spool, ledger: &Ledger) {
+    let old = ledger.commit(spool, 0, 100).await;
+    let large = ledger.commit(spool, 1, 5000).await;
+    for number in 20..30 {
+        let id = ledger.commit(spool, number, 599).await;
+        ledger.finish(spool, id).await;
+    }
+    ledger.record(spool, old, RecipientState::Delivered).await;
+    ledger.finish(spool, large).await;
+    ledger.commit(spool, 40, 2000).await;
+}
+
+/// Lives through a fault of `length` operations from `point` on; says whether the fault was reached.
+async fn live_through(fault: Fault, point: u64, length: u64) -> bool {
+    let story = format!("{fault:?} for {length} from {point} on");
+    let (sim, ledger) = (Sim::new(point..point + length, fault), Ledger::default());
+    match Spool::open_on(Arc::new(sim.clone()), tiny()) {
+        Ok((spool, _)) => {
+            live(&spool, &ledger).await;
+            sim.mend();
+            // What was refused stays away once anything later was acknowledged.
+            let last = ledger.try_commit(&spool, 50, 300).await;
+            assert!(last.is_ok(), "{story}: {last:?}");
+        }
+        Err(_) => sim.mend(),
+    }
+    for leaves in [Leaves::Synced, Leaves::Everything, Leaves::Some(7)] {
+        let after = sim.restart(leaves, NEVER, fault);
+        let (spool, found) = Spool::open_on(Arc::new(after.clone()), tiny()).unwrap();
+        let story = format!("{story}, then {leaves:?}");
+        ledger.check(&spool, &found, &story).await;
+        check_no_orphans(&after, &found, &story);
+    }
+    sim.operations() > point
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_that_was_acknowledged() {
+    for length in [1, 2, 7, 100] {
+        let mut point = 0;
+        while live_through(Fault::Full, point, length).await {
+            point += 1;
+        }
+        assert!(point > 70, "the life has only {point} operations");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_disk_loses_nothing_that_was_acknowledged() {
+    for length in [1, 2, 7, 100] {
+        let mut point = 0;
+        while live_through(Fault::Broken, point, length).await {
+            point += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_cannot_be_read_for_a_while_loses_nothing_either() {
+    for length in [1, 5] {
+        let mut point = 0;
+        while live_through(Fault::Unreadable, point, length).await {
+            point += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_says_so_and_collects_no_segments() {
+    let (sim, ledger) = (Sim::sound(), Ledger::default());
+    let (spool, _) = Spool::open_on(Arc::new(sim.clone()), tiny()).unwrap();
+    ledger.commit(&spool, 0, 100).await.unwrap();
+    let full = Sim::restart(&sim, Leaves::Everything, 20..u64::MAX, Fault::Full);
+    drop(spool);
+    let (spool, found) = Spool::open_on(Arc::new(full.clone()), tiny()).unwrap();
+    for number in 1..50 {
+        let error = ledger.try_commit(&spool, number, 100).await;
+        assert!(matches!(error, Err(CommitError::Full(_))) || number < 5, "{error:?}");
+    }
+    assert!(full.list(Folder::Journal).unwrap().len() <= 3);
+    full.mend();
+    ledger.check(&spool, &found, "while the disk is full").await;
+    ledger.commit(&spool, 90, 100).await.expect("there is room again");
+}
+
+#[tokio::test]
+async fn a_record_whose_sync_failed_is_not_believed_later() {
+    let sim = Sim::sound();
+    let (spool, _) = Spool::open_on(Arc::new(sim.clone()), tiny()).unwrap();
+    let ledger = Ledger::default();
+    ledger.commit(&spool, 0, 100).await.unwrap();
+    // The sync is one of the few operations that follow; each of them fails once.
+    for operation in 0..8 {
+        let before = sim.operations();
+        sim.break_at(before + operation);
+        let first = ledger.try_commit(&spool, operation as u32 + 1, 100).await;
+        sim.mend();
+        let second = ledger.try_commit(&spool, operation as u32 + 100, 100).await;
+        assert!(second.is_ok(), "{second:?}");
+        let after = sim.restart(Leaves::Everything, NEVER, Fault::Broken);
+        let (again, found) = Spool::open_on(Arc::new(after), tiny()).unwrap();
+        ledger.check(&again, &found, &format!("operation {operation} failed")).await;
+        assert_eq!(found.len(), ledger.owed(), "what was refused ({first:?}) is not there");
+    }
+}
+
+#[tokio::test]
+async fn new_mail_leaves_room_for_the_outcomes_of_the_old() {
+    let sim = Sim::sound();
+    let options = Options { min_free: 10_000, ..tiny() };
+    let (spool, _) = Spool::open_on(Arc::new(sim.clone()), options).unwrap();
+    let ledger = Ledger::default();
+    let id = ledger.commit(&spool, 0, 100).await.unwrap();
+    sim.set_free(9_000);
+    assert!(matches!(ledger.try_commit(&spool, 1, 100).await, Err(CommitError::Full(_))));
+    spool.record(id, vec![(0, RecipientState::Delivered)]).await.unwrap();
+    spool.finish(id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_spool_holds_a_bounded_number_of_messages() {
+    let options = Options { messages_max: 2, ..tiny() };
+    let (spool, _) = Spool::open_on(Arc::new(Sim::sound()), options).unwrap();
+    let ledger = Ledger::default();
+    let first = ledger.commit(&spool, 0, 100).await;
+    ledger.commit(&spool, 1, 100).await.unwrap();
+    assert!(matches!(ledger.try_commit(&spool, 2, 100).await, Err(CommitError::Full(_))));
+    ledger.finish(&spool, first).await;
+    ledger.commit(&spool, 3, 100).await.unwrap();
+}
