@@ -3,6 +3,7 @@
 //! A [`Session`] is given octets and the time, and says what its driver has to do next, see [`Step`]. A [`Rehearsal`]
 //! is the driver that does it all in memory.
 
+pub mod client;
 mod limits;
 mod rehearsal;
 mod server;

@@ -1,0 +1,1 @@
+//! The tokio host: listeners, connections, DNS and delivery.

@@ -1,0 +1,333 @@
+//! The SMTP client without a socket or a clock: it is given octets and the time, and says what to write.
+//!
+//! One [`Client`] serves one connection and sends any number of messages over it, one after the other.
+
+mod content;
+mod extensions;
+mod outcome;
+mod reply;
+mod transaction;
+
+use std::time::{Duration, Instant};
+
+use wasmail_mail::{BodyType, ForwardPath, ReversePath};
+
+pub use content::BareLineEnd;
+pub use extensions::Extensions;
+pub use outcome::{Fate, Phase, Reason};
+pub use reply::{BadReply, RemoteReply};
+
+use content::ContentWriter;
+use reply::ReplyReader;
+use transaction::{Progress, Transaction};
+
+/// A message on its way out. Its content follows when the server wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Where failure notices go.
+    pub reverse_path: ReversePath,
+    /// Who is to have it; at least one.
+    pub recipients: Vec<ForwardPath>,
+    /// Size of the content in octets, dots not doubled.
+    pub size: u64,
+    /// How the content is encoded. A server without 8BITMIME is sent 7-bit content only.
+    pub body: BodyType,
+    /// Whether an address or the header is not ASCII, so that only a server with SMTPUTF8 may have it.
+    pub smtputf8: bool,
+}
+
+/// What the driver has to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientStep {
+    /// Write the output and read more, or wait until the deadline.
+    Read,
+    /// The connection is open and idle: [`Client::send`] or [`Client::quit`].
+    Ready,
+    /// The server waits for the content: [`Client::content`] until all is said, then [`Client::end_content`].
+    Content,
+    /// The message is through: one fate for each recipient, in order. Step again.
+    Done(Vec<Fate>),
+    /// The server did not let us begin. Step again.
+    Refused(Reason),
+    /// Write the output and close.
+    Close,
+}
+
+/// A connection to a server, seen from the client.
+#[derive(Debug)]
+pub struct Client {
+    hostname: String,
+    state: State,
+    extensions: Extensions,
+    reader: ReplyReader,
+    output: Vec<u8>,
+    /// Since when we wait for whatever we wait for.
+    since: Instant,
+    /// Whether a transaction was left open, so that RSET must come before the next MAIL.
+    unfinished: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Waiting for the reply to this: the greeting, EHLO, HELO or QUIT.
+    Waiting(Phase),
+    Ready,
+    Envelope(Box<Transaction>),
+    Content(Box<Transaction>, ContentWriter),
+    Done(Vec<Fate>, After),
+    Refused(Reason),
+    Closed,
+}
+
+/// What follows a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    Ready,
+    Close,
+}
+
+impl Client {
+    /// A connection that has just been made. `hostname` is what EHLO says of us.
+    #[must_use]
+    pub fn new(hostname: &str, now: Instant) -> Self {
+        Self {
+            hostname: hostname.to_owned(),
+            state: State::Waiting(Phase::Connect),
+            extensions: Extensions::default(),
+            reader: ReplyReader::default(),
+            output: Vec::new(),
+            since: now,
+            unfinished: false,
+        }
+    }
+
+    /// What the server offers, known when the first [`ClientStep::Ready`] has come.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Octets to write; the driver writes and clears them at [`ClientStep::Read`], [`ClientStep::Close`] and between
+    /// pieces of content.
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+
+    /// Consumes octets from the front of `input` and says what to do next.
+    pub fn step(&mut self, input: &mut &[u8], now: Instant) -> ClientStep {
+        loop {
+            if let Some(step) = self.offer() {
+                return step;
+            }
+            match self.reader.read(input) {
+                Ok(Some(reply)) => {
+                    self.take(reply, now);
+                    self.check_pace(input);
+                }
+                Ok(None) => return ClientStep::Read,
+                Err(why) => self.fail(|to| Reason::BadReply { to, why }),
+            }
+        }
+    }
+
+    /// A server that says more than it was asked is out of step with us: the next message would get this one's replies.
+    fn check_pace(&mut self, rest: &[u8]) {
+        if let State::Done(_, after) = &mut self.state
+            && !rest.is_empty()
+        {
+            *after = After::Close;
+        }
+    }
+
+    /// What the state says by itself, without more input.
+    fn offer(&mut self) -> Option<ClientStep> {
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::Done(fates, after) => {
+                self.state = if after == After::Ready { State::Ready } else { State::Closed };
+                Some(ClientStep::Done(fates))
+            }
+            State::Refused(reason) => Some(ClientStep::Refused(reason)),
+            State::Closed => Some(ClientStep::Close),
+            State::Ready => self.stay(State::Ready, Some(ClientStep::Ready)),
+            state @ State::Content(..) => self.stay(state, Some(ClientStep::Content)),
+            state @ (State::Waiting(_) | State::Envelope(_)) => self.stay(state, None),
+        }
+    }
+
+    fn stay(&mut self, state: State, step: Option<ClientStep>) -> Option<ClientStep> {
+        self.state = state;
+        step
+    }
+
+    fn take(&mut self, reply: RemoteReply, now: Instant) {
+        self.since = now;
+        self.state = match std::mem::replace(&mut self.state, State::Closed) {
+            State::Waiting(phase) => self.take_at(phase, reply),
+            State::Envelope(mut transaction) => {
+                let progress = transaction.take(reply, &mut self.output);
+                self.go_on(transaction, progress)
+            }
+            state => state,
+        };
+    }
+
+    fn take_at(&mut self, phase: Phase, reply: RemoteReply) -> State {
+        match phase {
+            Phase::Connect if reply.is_positive() => self.greet(Phase::Ehlo),
+            Phase::Ehlo if reply.is_positive() => {
+                self.extensions = Extensions::read(&reply);
+                State::Ready
+            }
+            // A server of old that does not know EHLO (RFC 5321 §3.2); 421 and other 4yz are no such answer.
+            Phase::Ehlo if reply.code() >= 500 => self.greet(Phase::Helo),
+            Phase::Helo if reply.is_positive() => State::Ready,
+            Phase::Quit => State::Closed,
+            to => State::Refused(Reason::Reply { to, reply }),
+        }
+    }
+
+    fn greet(&mut self, phase: Phase) -> State {
+        self.output.extend_from_slice(format!("{phase} {}\r\n", self.hostname).as_bytes());
+        State::Waiting(phase)
+    }
+
+    fn go_on(&mut self, transaction: Box<Transaction>, progress: Progress) -> State {
+        match progress {
+            Progress::Waiting => State::Envelope(transaction),
+            Progress::Content => State::Content(transaction, ContentWriter::new()),
+            Progress::Through { open } => {
+                self.unfinished = open;
+                State::Done(transaction.into_fates(), After::Ready)
+            }
+            Progress::Closing(reason) => State::Done(transaction.fail(reason), After::Close),
+        }
+    }
+
+    /// Begins a message. To be called at [`ClientStep::Ready`]; at any other time the message comes back deferred.
+    ///
+    /// A message that the server cannot take, by what it said to EHLO, is refused without asking.
+    pub fn send(&mut self, message: Outgoing, now: Instant) {
+        self.since = now;
+        let refusal = self.refusal(&message);
+        let ready = matches!(self.state, State::Ready);
+        let mut transaction = Box::new(Transaction::new(message, self.extensions, self.unfinished));
+        self.state = match refusal {
+            _ if !ready => State::Done(transaction.fail(Reason::Lost(Phase::Connect)), After::Close),
+            Some(reason) => State::Done(transaction.fail(reason), After::Ready),
+            None => {
+                transaction.write(&mut self.output);
+                State::Envelope(transaction)
+            }
+        };
+    }
+
+    fn refusal(&self, message: &Outgoing) -> Option<Reason> {
+        let offered = &self.extensions;
+        match offered.size_max {
+            Some(max) if message.size > max => return Some(Reason::TooLarge { max }),
+            _ => {}
+        }
+        if message.smtputf8 && !offered.smtputf8 {
+            return Some(Reason::NeedsSmtpUtf8);
+        }
+        (message.body != BodyType::SevenBit && !offered.eight_bit_mime).then_some(Reason::Needs8BitMime)
+    }
+
+    /// Adds a piece of the content to the output. To be called at [`ClientStep::Content`].
+    ///
+    /// # Errors
+    /// When the content holds a bare CR or LF. The connection is then to be closed: the next step says so.
+    pub fn content(&mut self, octets: &[u8], now: Instant) -> Result<(), BareLineEnd> {
+        self.since = now;
+        let State::Content(_, writer) = &mut self.state else { return Ok(()) };
+        writer.push(octets, &mut self.output).inspect_err(|why| self.give_up(*why))
+    }
+
+    /// Ends the content with the final dot.
+    ///
+    /// # Errors
+    /// When the content ends in a bare CR, as in [`Client::content`].
+    pub fn end_content(&mut self, now: Instant) -> Result<(), BareLineEnd> {
+        self.since = now;
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::Content(mut transaction, writer) => {
+                let ended = writer.end(&mut self.output);
+                transaction.end_content();
+                self.state = State::Envelope(transaction);
+                ended.inspect_err(|why| self.give_up(*why))
+            }
+            state => {
+                self.state = state;
+                Ok(())
+            }
+        }
+    }
+
+    fn give_up(&mut self, why: BareLineEnd) {
+        // Without the final dot the server forgets what it has (RFC 5321 §4.1.1.4).
+        self.output.clear();
+        self.fail(|_| Reason::BareLineEnd(why));
+    }
+
+    /// Says goodbye. To be called at [`ClientStep::Ready`].
+    pub fn quit(&mut self, now: Instant) {
+        self.since = now;
+        self.output.extend_from_slice(b"QUIT\r\n");
+        self.state = State::Waiting(Phase::Quit);
+    }
+
+    /// The connection has ended, or broken.
+    pub fn peer_closed(&mut self) {
+        self.fail(Reason::Lost);
+    }
+
+    /// When [`Client::timed_out`] is to be called if nothing came (RFC 5321 §4.5.3.2).
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.since + patience(self.phase())
+    }
+
+    /// The deadline has passed.
+    pub fn timed_out(&mut self) {
+        self.fail(Reason::TimedOut);
+    }
+
+    fn phase(&self) -> Phase {
+        match &self.state {
+            State::Waiting(phase) => *phase,
+            State::Envelope(transaction) => transaction.phase(),
+            State::Content(..) => Phase::Content,
+            State::Ready | State::Done(..) | State::Refused(_) | State::Closed => Phase::Quit,
+        }
+    }
+
+    /// Ends everything. What was decided stays decided.
+    fn fail(&mut self, reason: impl FnOnce(Phase) -> Reason) {
+        let reason = reason(self.phase());
+        self.state = match std::mem::replace(&mut self.state, State::Closed) {
+            State::Waiting(Phase::Quit) | State::Ready | State::Closed => State::Closed,
+            State::Waiting(_) => State::Refused(reason),
+            State::Envelope(transaction) | State::Content(transaction, _) => {
+                State::Done(transaction.fail(reason), After::Close)
+            }
+            State::Done(fates, _) => State::Done(fates, After::Close),
+            State::Refused(earlier) => State::Refused(earlier),
+        };
+    }
+}
+
+/// How long a server may take (RFC 5321 §4.5.3.2). A piece of content counts from when it was made.
+const fn patience(phase: Phase) -> Duration {
+    Duration::from_secs(match phase {
+        Phase::Connect | Phase::Ehlo | Phase::Helo | Phase::Rset | Phase::Mail | Phase::Rcpt => 300,
+        Phase::Data => 120,
+        Phase::Content => 180,
+        // Shorter, and mail is delivered twice (RFC 1047).
+        Phase::FinalDot => 600,
+        // Nothing depends on the answer.
+        Phase::Quit => 5,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,39 @@
+//! What a server offers in its reply to EHLO (RFC 5321 §4.1.1.1).
+
+use super::RemoteReply;
+
+/// The extensions of a server that we make use of. None after HELO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Extensions {
+    /// `SIZE` (RFC 1870).
+    pub size: bool,
+    /// The largest message it takes, in octets; none when it doesn't say, or says 0.
+    pub size_max: Option<u64>,
+    /// `PIPELINING` (RFC 2920).
+    pub pipelining: bool,
+    /// `8BITMIME` (RFC 6152).
+    pub eight_bit_mime: bool,
+    /// `SMTPUTF8` (RFC 6531).
+    pub smtputf8: bool,
+}
+
+impl Extensions {
+    /// Reads the reply to EHLO, whose first line is a greeting.
+    pub(super) fn read(reply: &RemoteReply) -> Self {
+        let mut extensions = Self::default();
+        for line in reply.lines().iter().skip(1) {
+            let (keyword, argument) = line.split_once(' ').unwrap_or((line, ""));
+            match keyword.to_ascii_uppercase().as_str() {
+                "SIZE" => {
+                    extensions.size = true;
+                    extensions.size_max = argument.trim().parse().ok().filter(|max| *max > 0);
+                }
+                "PIPELINING" => extensions.pipelining = true,
+                "8BITMIME" => extensions.eight_bit_mime = true,
+                "SMTPUTF8" => extensions.smtputf8 = true,
+                _ => {}
+            }
+        }
+        extensions
+    }
+}

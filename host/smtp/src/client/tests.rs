@@ -1,0 +1,313 @@
+use super::*;
+use proptest::prelude::*;
+
+const OFFERS: &str = "250-mx.example hello\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n";
+
+fn message(recipients: &[&str]) -> Outgoing {
+    Outgoing {
+        reverse_path: ReversePath::parse("<a@example.org>").unwrap(),
+        recipients: recipients.iter().map(|to| ForwardPath::parse(&format!("<{to}>")).unwrap()).collect(),
+        size: 5,
+        body: BodyType::SevenBit,
+        smtputf8: false,
+    }
+}
+
+/// A client with its server's lines said by the test.
+struct Dialogue {
+    client: Client,
+    now: Instant,
+}
+
+impl Dialogue {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { client: Client::new("us.example", now), now }
+    }
+
+    /// One that has greeted a server which offers this.
+    fn greeted(offers: &str) -> Self {
+        let mut dialogue = Self::new();
+        assert_eq!(dialogue.server("220 mx.example\r\n"), ClientStep::Read);
+        assert_eq!(dialogue.sent(), "EHLO us.example\r\n");
+        assert_eq!(dialogue.server(offers), ClientStep::Ready);
+        dialogue
+    }
+
+    fn server(&mut self, said: &str) -> ClientStep {
+        self.client.step(&mut said.as_bytes(), self.now)
+    }
+
+    fn step(&mut self) -> ClientStep {
+        self.server("")
+    }
+
+    fn send(&mut self, recipients: &[&str]) {
+        self.client.send(message(recipients), self.now);
+    }
+
+    fn sent(&mut self) -> String {
+        String::from_utf8(std::mem::take(self.client.output())).unwrap()
+    }
+
+    fn content(&mut self, text: &str) -> String {
+        self.client.content(text.as_bytes(), self.now).unwrap();
+        self.client.end_content(self.now).unwrap();
+        self.sent()
+    }
+}
+
+/// Fates in short: `+`, `~`, `-` with what the server said.
+fn short(step: &ClientStep) -> Vec<String> {
+    let ClientStep::Done(fates) = step else { panic!("not through: {step:?}") };
+    let sign = |fate: &Fate| match fate {
+        Fate::Delivered(_) => '+',
+        Fate::Deferred(_) => '~',
+        Fate::Failed(_) => '-',
+    };
+    fates.iter().map(|fate| format!("{}{}", sign(fate), fate.reason())).collect()
+}
+
+#[test]
+fn the_envelope_goes_out_in_one_group() {
+    let mut dialogue = Dialogue::greeted(OFFERS);
+    dialogue.send(&["b@example.org", "c@example.org"]);
+    assert_eq!(
+        dialogue.sent(),
+        "MAIL FROM:<a@example.org> SIZE=5\r\nRCPT TO:<b@example.org>\r\nRCPT TO:<c@example.org>\r\nDATA\r\n"
+    );
+    assert_eq!(dialogue.server("250 ok\r\n250 ok\r\n251 forwards\r\n"), ClientStep::Read);
+    assert_eq!(dialogue.server("354 go\r\n"), ClientStep::Content);
+    assert_eq!(dialogue.content(".hi\r\n"), "..hi\r\n.\r\n");
+    let done = dialogue.server("250 2.0.0 queued as 7\r\n");
+    assert_eq!(short(&done), ["+250 2.0.0 queued as 7 (to the final dot)"; 2]);
+    assert_eq!(dialogue.step(), ClientStep::Ready);
+}
+
+#[test]
+fn without_pipelining_each_command_waits_for_its_reply() {
+    let mut dialogue = Dialogue::greeted("250 mx.example\r\n");
+    dialogue.send(&["b@example.org"]);
+    for (sent, reply) in [
+        ("MAIL FROM:<a@example.org>\r\n", "250 ok\r\n"),
+        ("RCPT TO:<b@example.org>\r\n", "252 perhaps\r\n"),
+        ("DATA\r\n", "354 go\r\n"),
+    ] {
+        assert_eq!(dialogue.step(), ClientStep::Read);
+        assert_eq!(dialogue.sent(), sent);
+        dialogue.server(reply);
+    }
+    assert_eq!(dialogue.step(), ClientStep::Content);
+}
+
+#[test]
+fn each_recipient_has_its_own_fate() {
+    let mut dialogue = Dialogue::greeted(OFFERS);
+    dialogue.send(&["b@x.example", "c@x.example", "d@x.example", "e@x.example"]);
+    dialogue.server("250 ok\r\n550 5.1.1 no\r\n250 ok\r\n450 later\r\n552 too many\r\n354 go\r\n");
+    dialogue.content("hi");
+    assert_eq!(
+        short(&dialogue.server("250 ok\r\n")),
+        ["-550 5.1.1 no (to RCPT)", "+250 ok (to the final dot)", "~450 later (to RCPT)", "~552 too many (to RCPT)"]
+    );
+}
+
+#[test]
+fn data_that_nobody_gets_is_ended_at_once() {
+    let mut dialogue = Dialogue::greeted(OFFERS);
+    dialogue.send(&["b@x.example"]);
+    dialogue.sent();
+    assert_eq!(dialogue.server("250 ok\r\n550 no\r\n354 go\r\n"), ClientStep::Read);
+    assert_eq!(dialogue.sent(), ".\r\n");
+    assert_eq!(short(&dialogue.server("554 no recipients\r\n")), ["-550 no (to RCPT)"]);
+    assert_eq!(dialogue.step(), ClientStep::Ready);
+}
+
+#[test]
+fn a_refused_mail_is_everybodys_fate() {
+    let mut dialogue = Dialogue::greeted(OFFERS);
+    dialogue.send(&["b@x.example", "c@x.example"]);
+    let done = dialogue.server("451 4.3.0 busy\r\n503 no mail\r\n503 no mail\r\n503 no mail\r\n");
+    assert_eq!(short(&done), ["~451 4.3.0 busy (to MAIL)"; 2]);
+}
+
+#[test]
+fn an_unfinished_transaction_is_reset_before_the_next() {
+    let mut dialogue = Dialogue::greeted(OFFERS);
+    dialogue.send(&["b@x.example"]);
+    dialogue.sent();
+    assert_eq!(short(&dialogue.server("250 ok\r\n550 no\r\n503 nobody\r\n")), ["-550 no (to RCPT)"]);
+    assert_eq!(dialogue.step(), ClientStep::Ready);
+    dialogue.send(&["b@x.example"]);
+    assert!(dialogue.sent().starts_with("RSET\r\nMAIL FROM:"));
+    dialogue.server("250 reset\r\n250 ok\r\n250 ok\r\n354 go\r\n");
+    dialogue.content("hi");
+    assert_eq!(short(&dialogue.server("250 ok\r\n")).len(), 1);
+    dialogue.step();
+    dialogue.send(&["b@x.example"]);
+    assert!(dialogue.sent().starts_with("MAIL FROM:"));
+}
+
+#[test]
+fn a_server_of_old_is_greeted_with_helo() {
+    let mut dialogue = Dialogue::new();
+    dialogue.server("220 mx\r\n");
+    dialogue.sent();
+    dialogue.server("502 what?\r\n");
+    assert_eq!(dialogue.sent(), "HELO us.example\r\n");
+    assert_eq!(dialogue.server("250 mx\r\n"), ClientStep::Ready);
+    assert_eq!(*dialogue.client.extensions(), Extensions::default());
+}
+
+#[test]
+fn a_server_that_does_not_let_us_in_says_so() {
+    for greeting in ["554 go away\r\n", "421 busy\r\n"] {
+        let mut dialogue = Dialogue::new();
+        let ClientStep::Refused(reason) = dialogue.server(greeting) else { panic!("refused") };
+        // It is the connection that is refused, not the message.
+        assert!(matches!(Fate::refused(reason), Fate::Deferred(_)));
+        assert_eq!(dialogue.step(), ClientStep::Close);
+    }
+}
+
+#[test]
+fn a_connection_lost_at_the_final_dot_is_tried_again() {
+    let mut dialogue = Dialogue::greeted(OFFERS);
+    dialogue.send(&["b@x.example", "c@x.example"]);
+    dialogue.server("250 ok\r\n250 ok\r\n550 no\r\n354 go\r\n");
+    dialogue.content("hi");
+    dialogue.client.peer_closed();
+    assert_eq!(short(&dialogue.step()), ["~connection lost at the final dot", "-550 no (to RCPT)"]);
+    assert_eq!(dialogue.step(), ClientStep::Close);
+}
+
+#[test]
+fn a_421_closes_at_any_point() {
+    let mut dialogue = Dialogue::greeted(OFFERS);
+    dialogue.send(&["b@x.example", "c@x.example"]);
+    assert_eq!(short(&dialogue.server("250 ok\r\n550 no\r\n421 bye\r\n"))[1], "~421 bye (to RCPT)");
+    assert_eq!(dialogue.step(), ClientStep::Close);
+}
+
+#[test]
+fn time_limits_are_those_of_the_standard() {
+    let mut dialogue = Dialogue::greeted(OFFERS);
+    let within = |dialogue: &mut Dialogue, said: &str, seconds| {
+        dialogue.server(said);
+        assert_eq!(dialogue.client.deadline() - dialogue.now, Duration::from_secs(seconds), "{said:?}");
+        dialogue.now += Duration::from_secs(7);
+    };
+    dialogue.send(&["b@x.example"]);
+    within(&mut dialogue, "", 300);
+    within(&mut dialogue, "250 mail\r\n", 300);
+    within(&mut dialogue, "250 rcpt\r\n", 120);
+    within(&mut dialogue, "354 go\r\n", 180);
+    dialogue.content("hi");
+    within(&mut dialogue, "", 600);
+    // Half a reply buys no time.
+    dialogue.server("25");
+    dialogue.client.timed_out();
+    assert_eq!(short(&dialogue.step()), ["~no answer in time at the final dot"]);
+}
+
+#[test]
+fn what_the_server_cannot_take_is_not_offered() {
+    let refused = |offers, change: fn(&mut Outgoing)| {
+        let mut dialogue = Dialogue::greeted(offers);
+        let mut message = message(&["b@x.example"]);
+        change(&mut message);
+        dialogue.client.send(message, dialogue.now);
+        let fates = short(&dialogue.step());
+        assert_eq!((dialogue.sent(), dialogue.step()), (String::new(), ClientStep::Ready));
+        fates.concat()
+    };
+    assert!(refused(OFFERS, |m| m.size = 1001).starts_with("-5.3.4"));
+    assert!(refused("250 mx\r\n", |m| m.body = BodyType::EightBitMime).starts_with("-5.6.3"));
+    assert!(refused("250 mx\r\n", |m| m.smtputf8 = true).starts_with("-5.6.7"));
+}
+
+#[test]
+fn parameters_are_given_when_they_are_offered() {
+    let mut dialogue = Dialogue::greeted(OFFERS);
+    let message = Outgoing { body: BodyType::EightBitMime, smtputf8: true, ..message(&["b@x.example"]) };
+    dialogue.client.send(message, dialogue.now);
+    assert!(dialogue.sent().starts_with("MAIL FROM:<a@example.org> SIZE=5 BODY=8BITMIME SMTPUTF8\r\n"));
+}
+
+#[test]
+fn a_bare_line_end_never_leaves_us() {
+    let mut dialogue = Dialogue::greeted(OFFERS);
+    dialogue.send(&["b@x.example"]);
+    dialogue.server("250 ok\r\n250 ok\r\n354 go\r\n");
+    dialogue.sent();
+    assert!(dialogue.client.content(b"a\r\nb\n.\r\nMAIL", dialogue.now).is_err());
+    assert_eq!(dialogue.sent(), "");
+    assert_eq!(short(&dialogue.step()), ["-5.6.0 content holds a bare CR or LF"]);
+    assert_eq!(dialogue.step(), ClientStep::Close);
+}
+
+#[test]
+fn a_server_that_talks_out_of_turn_gets_no_second_message() {
+    let mut dialogue = Dialogue::greeted(OFFERS);
+    dialogue.send(&["b@x.example"]);
+    dialogue.server("250 ok\r\n250 ok\r\n354 go\r\n");
+    dialogue.content("hi");
+    assert_eq!(short(&dialogue.server("250 ok\r\n250 and more\r\n")), ["+250 ok (to the final dot)"]);
+    assert_eq!(dialogue.step(), ClientStep::Close);
+}
+
+#[test]
+fn a_thousand_recipients_are_not_all_out_at_once() {
+    let mut dialogue = Dialogue::greeted(OFFERS);
+    let recipients: Vec<String> = (0..1000).map(|n| format!("b{n}@x.example")).collect();
+    let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    dialogue.send(&recipients);
+    let mut out = dialogue.sent().lines().count();
+    assert_eq!(out, 64);
+    let mut answered = 0;
+    while answered < 1001 {
+        assert_eq!(dialogue.server("250 ok\r\n"), ClientStep::Read);
+        answered += 1;
+        out += dialogue.sent().lines().count();
+        assert!(out - answered <= 64);
+    }
+    assert_eq!(dialogue.server("354 go\r\n"), ClientStep::Content);
+}
+
+proptest! {
+    #[test]
+    fn any_server_leads_to_an_end(said in prop::collection::vec(
+        prop_oneof!["(250|354|421|550)[ -][ -~]{0,9}\r\n", "\\PC{0,20}", Just("250 ok\r\n".to_owned())], 0..30)) {
+        let mut client = Client::new("us.example", Instant::now());
+        let now = Instant::now();
+        let mut done = 0;
+        let mut wire = Vec::new();
+        let said = said.concat();
+        let mut input = said.as_bytes();
+        for _ in 0..200 {
+            let empty = input.is_empty();
+            match client.step(&mut input, now) {
+                ClientStep::Read if empty => client.peer_closed(),
+                ClientStep::Read => {}
+                ClientStep::Ready => client.send(message(&["b@x.example", "c@x.example"]), now),
+                ClientStep::Content => {
+                    client.content(b".a\r\n", now).unwrap();
+                    client.end_content(now).unwrap();
+                }
+                ClientStep::Done(fates) => {
+                    prop_assert_eq!(fates.len(), 2);
+                    done += 1;
+                }
+                ClientStep::Refused(_) => {}
+                ClientStep::Close => {
+                    wire.append(client.output());
+                    break;
+                }
+            }
+            wire.append(client.output());
+        }
+        prop_assert_eq!(client.step(&mut &b""[..], now), ClientStep::Close, "after {} messages", done);
+        let wire = String::from_utf8(wire).unwrap();
+        prop_assert!(!wire.replace("\r\n", "").contains(['\r', '\n']));
+    }
+}
