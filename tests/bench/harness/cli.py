@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"tests/bench/run: {reason}: apt-get install postfix", file=sys.stderr)
         return 2
     options.work.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # So that the servers are ended then too.
     work = Path(tempfile.mkdtemp(prefix="wasmail-bench-", dir=options.work))
     work.chmod(0o755)
     try:
@@ -87,11 +89,20 @@ def present(peers: list[Peer], results: report.Results) -> list[Peer]:
     able = []
     for peer in peers:
         progress(f"preparing {peer.title}")
-        if reason := peer.missing():
+        if reason := peer.missing() or speechless(peer):
             results.failures.append(f"{peer.title}: {reason}")
         else:
             able.append(peer)
     return able
+
+
+def speechless(peer: Peer) -> str | None:
+    """Why it can't say its version, or `None`: what can't do that won't serve mail either."""
+    try:
+        peer.version()
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    return None
 
 
 def measure_row(results: report.Results, peer: Peer, load: Load, seconds: float, work: Path, keep: bool) -> None:

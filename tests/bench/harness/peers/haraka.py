@@ -1,5 +1,6 @@
 """Haraka 3 from npm, exact versions by `haraka/package-lock.json`, installed once outside the checkout."""
 
+import functools
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ def cache() -> Path:
     return Path(base) / f"haraka-{digest[:12]}"
 
 
+@functools.cache
 def install() -> str | None:
     """Installs Haraka unless it is there; why not, when that fails."""
     target = cache()

@@ -17,6 +17,8 @@ class Sink(Peer):
     title = "smtp-sink"
     durability = "none: read and forgotten"
     refuses_relaying = False
+    # A quarter of a megabyte each: more of them would only prove how much memory the machine has.
+    idle_limit = 1000
 
     def missing(self) -> str | None:
         return lacking("smtp-sink")

@@ -1,5 +1,6 @@
 """wasmail itself, from a release build of this checkout or from `$WASMAIL_BIN`."""
 
+import functools
 import json
 import os
 import subprocess
@@ -22,6 +23,7 @@ def binary() -> Path:
     return Path(json.loads(found.stdout)["target_directory"]) / "release/wasmail"
 
 
+@functools.cache
 def build() -> str | None:
     """Builds the server unless one was given; why not, when that fails."""
     if not os.environ.get("WASMAIL_BIN"):
