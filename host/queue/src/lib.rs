@@ -1,0 +1,13 @@
+//! Who is tried when, and when to give up; no clock, no socket.
+//!
+//! The queue decides, the spool remembers, the server carries. A [`Queue`] is told what came in and what became of each
+//! attempt, always with the time; it says which recipients are due and what is to be done about a failure. Times are
+//! wall-clock times, for a retry may be due after the next start.
+
+mod backoff;
+mod queue;
+mod schedule;
+
+pub use backoff::{Backoff, Policy};
+pub use queue::{Decision, Due, Outcome, Queue, Recipient, Report};
+pub use schedule::Schedule;
