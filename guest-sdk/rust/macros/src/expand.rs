@@ -1,0 +1,136 @@
+//! Writes the code of a plugin.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::{Error, Expr, ImplItem, ItemImpl, Result, Type, parse_quote};
+
+use crate::args::Arguments;
+use crate::hooks::HOOKS;
+
+/// What package names begin with that the plugin's name does not.
+const PREFIX: &str = "wasmail-plugin-";
+
+/// The `impl` block with what was left out, and the exports.
+pub(crate) fn expand(arguments: &Arguments, mut item: ItemImpl) -> Result<TokenStream> {
+    check(&item)?;
+    let methods = methods(&item);
+    complete(arguments, &methods, &mut item);
+    let exports = exports(&item.self_ty, &methods);
+    Ok(quote!(#item #exports))
+}
+
+fn check(item: &ItemImpl) -> Result<()> {
+    let of_plugin = item.trait_.as_ref().and_then(|(_, path, _)| path.segments.last());
+    if of_plugin.is_none_or(|segment| segment.ident != "Plugin") {
+        return Err(Error::new_spanned(&item.self_ty, "expected `impl Plugin for ...`"));
+    }
+    if !item.generics.params.is_empty() {
+        return Err(Error::new_spanned(&item.generics, "a plugin is one type: it has no generic parameters"));
+    }
+    Ok(())
+}
+
+fn methods(item: &ItemImpl) -> Vec<String> {
+    let name = |item: &ImplItem| match item {
+        ImplItem::Fn(method) => Some(method.sig.ident.to_string()),
+        _ => None,
+    };
+    item.items.iter().filter_map(name).collect()
+}
+
+/// Writes `manifest`, and `Config` and `configure` where they are left out.
+fn complete(arguments: &Arguments, methods: &[String], item: &mut ItemImpl) {
+    let has_config = item.items.iter().any(|item| matches!(item, ImplItem::Type(ty) if ty.ident == "Config"));
+    if !has_config {
+        item.items.push(parse_quote!(
+            type Config = ::wasmail_guest::NoConfig;
+        ));
+    }
+    let has_configure = methods.iter().any(|method| method == "configure");
+    if !has_configure {
+        let value: Expr = match has_config {
+            true => parse_quote!(<Self as ::core::convert::From<Self::Config>>::from(config)),
+            false => parse_quote!({
+                let ::wasmail_guest::NoConfig {} = config;
+                <Self as ::core::default::Default>::default()
+            }),
+        };
+        item.items.push(parse_quote! {
+            fn configure(config: Self::Config) -> ::core::result::Result<Self, ::std::string::String> {
+                ::core::result::Result::Ok(#value)
+            }
+        });
+    }
+    item.items.push(manifest(arguments));
+}
+
+fn manifest(arguments: &Arguments) -> ImplItem {
+    let name = arguments.name.as_ref().map_or_else(package_name, ToTokens::to_token_stream);
+    let version = or(arguments.version.as_ref(), quote!(env!("CARGO_PKG_VERSION")));
+    let description = or(arguments.description.as_ref(), quote!(env!("CARGO_PKG_DESCRIPTION")));
+    let Arguments { reads_notes, reads_results, needs, .. } = arguments;
+    let schema = match &arguments.config_schema {
+        Some(schema) => quote!(::core::option::Option::Some(::std::string::String::from(#schema))),
+        None => quote!(::core::option::Option::None),
+    };
+    parse_quote! {
+        fn manifest() -> ::wasmail_guest::Manifest {
+            let texts = |list: &[&str]| list.iter().map(|text| ::std::string::String::from(*text)).collect();
+            ::wasmail_guest::Manifest {
+                name: ::std::string::String::from(#name),
+                version: ::std::string::String::from(#version),
+                description: ::std::string::String::from(#description),
+                reads_notes: texts(&[#(#reads_notes),*]),
+                reads_results: texts(&[#(#reads_results),*]),
+                needs: texts(&[#(#needs),*]),
+                config_schema: #schema,
+            }
+        }
+    }
+}
+
+fn or(given: Option<&Expr>, default: TokenStream) -> TokenStream {
+    given.map_or(default, ToTokens::to_token_stream)
+}
+
+fn package_name() -> TokenStream {
+    let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
+    let name = package.strip_prefix(PREFIX).unwrap_or(&package);
+    quote!(#name)
+}
+
+/// The exports of the component. Only there does anything unsafe stand: the entry points that `wit-bindgen` writes.
+fn exports(plugin: &Type, methods: &[String]) -> TokenStream {
+    let hooks = HOOKS.iter().filter(|hook| methods.iter().any(|method| method == hook.method));
+    let hooks = hooks.map(crate::hooks::Hook::export);
+    quote! {
+        #[cfg(target_family = "wasm")]
+        #[allow(unsafe_code, missing_docs, clippy::all)]
+        const _: () = {
+            struct Exports;
+
+            ::std::thread_local! {
+                static PLUGIN: ::core::cell::OnceCell<#plugin> = const { ::core::cell::OnceCell::new() };
+            }
+
+            impl ::wasmail_guest::bindings::describe::exports::wasmail::policy::describe::Guest for Exports {
+                fn describe() -> ::wasmail_guest::Manifest {
+                    <#plugin as ::wasmail_guest::Plugin>::manifest()
+                }
+            }
+            ::wasmail_guest::bindings::describe::export!(Exports);
+
+            impl ::wasmail_guest::bindings::configure::exports::wasmail::policy::hook_configure::Guest for Exports {
+                fn configure(
+                    config: ::std::string::String,
+                ) -> ::core::result::Result<(), ::std::string::String> {
+                    ::wasmail_guest::rt::log_panics();
+                    PLUGIN.with(|plugin| ::wasmail_guest::rt::configure(plugin, &config))
+                }
+            }
+            ::wasmail_guest::bindings::configure::export!(Exports);
+
+            #(#hooks)*
+        };
+    }
+}

@@ -1,0 +1,75 @@
+//! The hooks of the contract: under which method of the trait each stands, and how its export calls it.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+/// One hook.
+pub(crate) struct Hook {
+    /// The trait's method, and the module of `wasmail_guest::bindings` that exports it.
+    pub(crate) method: &'static str,
+    /// Parameters after the connection.
+    parameters: &'static [Parameter],
+    /// The type of its answer; empty for none.
+    answer: &'static str,
+}
+
+#[derive(Clone, Copy)]
+enum Parameter {
+    Transaction,
+    Recipient,
+    Message,
+}
+
+use Parameter::{Message, Recipient, Transaction};
+
+/// All hooks in the order of a session.
+pub(crate) const HOOKS: [Hook; 9] = [
+    Hook { method: "connect", parameters: &[], answer: "ConnectOutcome" },
+    Hook { method: "helo", parameters: &[], answer: "Outcome" },
+    Hook { method: "ehlo", parameters: &[], answer: "Outcome" },
+    Hook { method: "mail", parameters: &[Transaction], answer: "ReplyingOutcome" },
+    Hook { method: "rcpt", parameters: &[Transaction, Recipient], answer: "ReplyingOutcome" },
+    Hook { method: "data", parameters: &[Transaction], answer: "Outcome" },
+    Hook { method: "data_post", parameters: &[Transaction, Message], answer: "Outcome" },
+    Hook { method: "queue", parameters: &[Transaction, Message], answer: "ReplyingOutcome" },
+    Hook { method: "disconnect", parameters: &[], answer: "" },
+];
+
+impl Hook {
+    /// The code that exports it.
+    pub(crate) fn export(&self) -> TokenStream {
+        let (method, interface) = (format_ident!("{}", self.method), format_ident!("hook_{}", self.method));
+        let declared = self.parameters.iter().map(|parameter| parameter.declared());
+        let passed = self.parameters.iter().map(|parameter| parameter.passed());
+        let answer = (!self.answer.is_empty()).then(|| {
+            let answer = format_ident!("{}", self.answer);
+            quote!(-> ::wasmail_guest::#answer)
+        });
+        quote! {
+            impl ::wasmail_guest::bindings::#method::exports::wasmail::policy::#interface::Guest for Exports {
+                fn #method(c: ::wasmail_guest::Connection #(, #declared)*) #answer {
+                    PLUGIN.with(|plugin| ::wasmail_guest::Plugin::#method(::wasmail_guest::rt::get(plugin), &c #(, #passed)*))
+                }
+            }
+            ::wasmail_guest::bindings::#method::export!(Exports);
+        }
+    }
+}
+
+impl Parameter {
+    fn declared(self) -> TokenStream {
+        match self {
+            Transaction => quote!(t: ::wasmail_guest::Transaction),
+            Recipient => quote!(r: ::wasmail_guest::Recipient),
+            Message => quote!(m: &::wasmail_guest::Message),
+        }
+    }
+
+    fn passed(self) -> TokenStream {
+        match self {
+            Transaction => quote!(&t),
+            Recipient => quote!(&r),
+            Message => quote!(m),
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! How outcomes are written: a verdict first, then what to change.
+
+use serde::Serialize;
+
+use crate::{
+    ConnectOutcome, ConnectVerdict, EnhancedStatus, HeaderField, HeaderReplacement, Mutation, NoteChange, NoteRemoval,
+    Outcome, Recipient, RecipientRewrite, Refusal, Reply, ReplyingOutcome, ReplyingVerdict, ResultEntry,
+    ResultIncrement, ResultList, ResultValue, Scope, Verdict,
+};
+
+macro_rules! outcome {
+    ($outcome:ident, $verdict:ident) => {
+        impl From<$verdict> for $outcome {
+            fn from(verdict: $verdict) -> Self {
+                Self { verdict, mutations: Vec::new() }
+            }
+        }
+
+        /// Verdicts. A text may have several lines.
+        impl $outcome {
+            /// No opinion: the next plugin is asked.
+            #[must_use]
+            pub fn next() -> Self {
+                $verdict::Next.into()
+            }
+
+            /// Refuses for good.
+            #[must_use]
+            pub fn deny(text: impl AsRef<str>) -> Self {
+                Self::refuse(Refusal::Deny, text)
+            }
+
+            /// Refuses for now.
+            #[must_use]
+            pub fn deny_soft(text: impl AsRef<str>) -> Self {
+                Self::refuse(Refusal::DenySoft, text)
+            }
+
+            /// Refuses for good and closes the connection.
+            #[must_use]
+            pub fn deny_disconnect(text: impl AsRef<str>) -> Self {
+                Self::refuse(Refusal::DenyDisconnect, text)
+            }
+
+            /// Refuses for now and closes the connection.
+            #[must_use]
+            pub fn deny_soft_disconnect(text: impl AsRef<str>) -> Self {
+                Self::refuse(Refusal::DenySoftDisconnect, text)
+            }
+
+            /// Closes the connection without a word.
+            #[must_use]
+            pub fn disconnect() -> Self {
+                $verdict::Disconnect.into()
+            }
+
+            /// Refuses in the way that the operator chose.
+            #[must_use]
+            pub fn refuse(refusal: Refusal, text: impl AsRef<str>) -> Self {
+                Self::from(match refusal {
+                    Refusal::Deny => $verdict::Deny(reply(text.as_ref())),
+                    Refusal::DenySoft => $verdict::DenySoft(reply(text.as_ref())),
+                    Refusal::DenyDisconnect => $verdict::DenyDisconnect(reply(text.as_ref())),
+                    Refusal::DenySoftDisconnect => $verdict::DenySoftDisconnect(reply(text.as_ref())),
+                    Refusal::Disconnect => $verdict::Disconnect,
+                })
+            }
+
+            /// Whether the verdict is none: nothing was decided.
+            #[must_use]
+            pub fn is_next(&self) -> bool {
+                matches!(self.verdict, $verdict::Next)
+            }
+        }
+
+        /// The codes of the verdict's reply. They do nothing to a verdict that has no reply.
+        impl $outcome {
+            /// Sets the reply code, which must fit the verdict: 4yz for the soft ones, 5yz for the other refusals.
+            #[must_use]
+            pub fn with_code(mut self, code: u16) -> Self {
+                if let Some(reply) = self.reply() {
+                    reply.code = Some(code);
+                }
+                self
+            }
+
+            /// Sets the enhanced status code, as `5.7.1`; its class must fit the verdict.
+            ///
+            /// # Panics
+            /// When the text is no status code. Parse texts that are not your own into an [`EnhancedStatus`].
+            #[must_use]
+            pub fn with_status(mut self, status: &str) -> Self {
+                let status: EnhancedStatus = status.parse().expect("a status code is written as 5.7.1");
+                if let Some(reply) = self.reply() {
+                    reply.enhanced = Some(status);
+                }
+                self
+            }
+
+            /// Sets subject and detail of the enhanced status code; its class follows from the verdict. For
+            /// [`refuse`](Self::refuse).
+            #[must_use]
+            pub fn with_detail(mut self, subject: u16, detail: u16) -> Self {
+                let class = match self.verdict {
+                    $verdict::DenySoft(_) | $verdict::DenySoftDisconnect(_) => 4,
+                    _ => 5,
+                };
+                if let Some(reply) = self.reply() {
+                    reply.enhanced = Some(EnhancedStatus { class, subject, detail });
+                }
+                self
+            }
+        }
+
+        /// Changes. They are applied in the order in which they are written.
+        impl $outcome {
+            /// Asks for any change.
+            #[must_use]
+            pub fn change(mut self, mutation: Mutation) -> Self {
+                self.mutations.push(mutation);
+                self
+            }
+
+            /// Sets a note at a JSON Pointer.
+            ///
+            /// # Panics
+            /// When the value has no JSON form, such as a map whose keys are no texts.
+            #[must_use]
+            pub fn set_note(self, scope: Scope, pointer: &str, value: impl Serialize) -> Self {
+                self.change(Mutation::SetNote(NoteChange { scope, pointer: pointer.to_owned(), value: json(&value) }))
+            }
+
+            /// Removes a note.
+            #[must_use]
+            pub fn remove_note(self, scope: Scope, pointer: &str) -> Self {
+                self.change(Mutation::RemoveNote(NoteRemoval { scope, pointer: pointer.to_owned() }))
+            }
+
+            /// Records a test that passed.
+            #[must_use]
+            pub fn pass(self, scope: Scope, text: impl Into<String>) -> Self {
+                self.result(scope, ResultList::Pass, text)
+            }
+
+            /// Records a test that failed.
+            #[must_use]
+            pub fn fail(self, scope: Scope, text: impl Into<String>) -> Self {
+                self.result(scope, ResultList::Fail, text)
+            }
+
+            /// Records a remark.
+            #[must_use]
+            pub fn msg(self, scope: Scope, text: impl Into<String>) -> Self {
+                self.result(scope, ResultList::Msg, text)
+            }
+
+            /// Records a test that was not made.
+            #[must_use]
+            pub fn skip(self, scope: Scope, text: impl Into<String>) -> Self {
+                self.result(scope, ResultList::Skip, text)
+            }
+
+            /// Records what went wrong in the plugin.
+            #[must_use]
+            pub fn err(self, scope: Scope, text: impl Into<String>) -> Self {
+                self.result(scope, ResultList::Err, text)
+            }
+
+            /// Appends to one of the five lists of this plugin's results.
+            #[must_use]
+            pub fn result(self, scope: Scope, list: ResultList, text: impl Into<String>) -> Self {
+                self.change(Mutation::AddResult(ResultEntry { scope, list, text: text.into() }))
+            }
+
+            /// Adds a number to a key of this plugin's results.
+            #[must_use]
+            pub fn incr(self, scope: Scope, key: &str, by: f64) -> Self {
+                self.change(Mutation::IncrResult(ResultIncrement { scope, key: key.to_owned(), by }))
+            }
+
+            /// Appends a value to the list under a key of this plugin's results.
+            ///
+            /// # Panics
+            /// As [`set_note`](Self::set_note) does.
+            #[must_use]
+            pub fn push(self, scope: Scope, key: &str, value: impl Serialize) -> Self {
+                self.change(Mutation::PushResult(ResultValue { scope, key: key.to_owned(), value: json(&value) }))
+            }
+
+            /// Sets a key of this plugin's results.
+            ///
+            /// # Panics
+            /// As [`set_note`](Self::set_note) does.
+            #[must_use]
+            pub fn set(self, scope: Scope, key: &str, value: impl Serialize) -> Self {
+                self.change(Mutation::SetResult(ResultValue { scope, key: key.to_owned(), value: json(&value) }))
+            }
+
+            /// Lets the client send to anywhere, or not. Needs the grant `relaying`.
+            #[must_use]
+            pub fn set_relaying(self, relaying: bool) -> Self {
+                self.change(Mutation::SetRelaying(relaying))
+            }
+
+            /// Sets or clears `remote.host`.
+            #[must_use]
+            pub fn set_remote_host(self, host: Option<&str>) -> Self {
+                self.change(Mutation::SetRemoteHost(host.map(str::to_owned)))
+            }
+
+            /// Lets the client wait before the reply is sent, 30 000 milliseconds at most.
+            #[must_use]
+            pub fn delay(self, milliseconds: u32) -> Self {
+                self.change(Mutation::Delay(milliseconds))
+            }
+
+            /// Skips a plugin for the rest of the transaction, or of the connection when there is none.
+            #[must_use]
+            pub fn skip_plugin(self, name: &str) -> Self {
+                self.change(Mutation::SkipPlugin(name.to_owned()))
+            }
+        }
+    };
+}
+
+/// Changes that need a transaction.
+macro_rules! transaction_outcome {
+    ($outcome:ident) => {
+        /// Changes to the message and its envelope, at hooks that have a transaction.
+        impl $outcome {
+            /// Adds a header field below the others.
+            #[must_use]
+            pub fn add_header(self, name: &str, value: impl Into<String>) -> Self {
+                self.change(Mutation::AddHeader(HeaderField { name: name.to_owned(), value: value.into() }))
+            }
+
+            /// Adds a header field on top.
+            #[must_use]
+            pub fn prepend_header(self, name: &str, value: impl Into<String>) -> Self {
+                self.change(Mutation::PrependHeader(HeaderField { name: name.to_owned(), value: value.into() }))
+            }
+
+            /// Replaces the header field at a position, at `data-post` and `queue`.
+            #[must_use]
+            pub fn replace_header(self, position: usize, name: &str, value: impl Into<String>) -> Self {
+                let (position, name) = (at(position), name.to_owned());
+                self.change(Mutation::ReplaceHeader(HeaderReplacement { position, name, value: value.into() }))
+            }
+
+            /// Removes the header field at a position, at `data-post` and `queue`. The fields below move up: remove the
+            /// last one first.
+            #[must_use]
+            pub fn remove_header(self, position: usize) -> Self {
+                self.change(Mutation::RemoveHeader(at(position)))
+            }
+
+            /// Adds a recipient. Needs the grant `edit-recipients`.
+            #[must_use]
+            pub fn add_recipient(self, address: impl Into<String>) -> Self {
+                self.change(Mutation::AddRecipient(Recipient { address: address.into(), parameters: Vec::new() }))
+            }
+
+            /// Removes the recipient at a position. Needs the grant `edit-recipients`. The ones after it move up.
+            #[must_use]
+            pub fn remove_recipient(self, position: usize) -> Self {
+                self.change(Mutation::RemoveRecipient(at(position)))
+            }
+
+            /// Gives the recipient at a position another address. Needs the grant `edit-recipients`. At `rcpt`,
+            /// `t.recipients.len()` names the one being asked about.
+            #[must_use]
+            pub fn rewrite_recipient(self, position: usize, address: impl Into<String>) -> Self {
+                let (position, address) = (at(position), address.into());
+                self.change(Mutation::RewriteRecipient(RecipientRewrite { position, address }))
+            }
+        }
+    };
+}
+
+outcome!(ConnectOutcome, ConnectVerdict);
+outcome!(Outcome, Verdict);
+outcome!(ReplyingOutcome, ReplyingVerdict);
+transaction_outcome!(Outcome);
+transaction_outcome!(ReplyingOutcome);
+
+impl ConnectOutcome {
+    /// Welcome, and no further plugin is asked.
+    #[must_use]
+    pub fn accept() -> Self {
+        ConnectVerdict::Accept(None).into()
+    }
+
+    /// Welcome, with a text in place of the greeting's after the host name.
+    #[must_use]
+    pub fn accept_with(text: impl Into<String>) -> Self {
+        ConnectVerdict::Accept(Some(text.into())).into()
+    }
+
+    fn reply(&mut self) -> Option<&mut Reply> {
+        match &mut self.verdict {
+            ConnectVerdict::Deny(reply)
+            | ConnectVerdict::DenySoft(reply)
+            | ConnectVerdict::DenyDisconnect(reply)
+            | ConnectVerdict::DenySoftDisconnect(reply) => reply.as_mut(),
+            ConnectVerdict::Next | ConnectVerdict::Accept(_) | ConnectVerdict::Disconnect => None,
+        }
+    }
+}
+
+impl Outcome {
+    /// Good, and no further plugin is asked at this hook.
+    #[must_use]
+    pub fn accept() -> Self {
+        Verdict::Accept.into()
+    }
+
+    fn reply(&mut self) -> Option<&mut Reply> {
+        match &mut self.verdict {
+            Verdict::Deny(reply)
+            | Verdict::DenySoft(reply)
+            | Verdict::DenyDisconnect(reply)
+            | Verdict::DenySoftDisconnect(reply) => reply.as_mut(),
+            Verdict::Next | Verdict::Accept | Verdict::Disconnect => None,
+        }
+    }
+}
+
+impl ReplyingOutcome {
+    /// Good, and no further plugin is asked at this hook. At `rcpt` this needs the grant `accept-recipients`, at `queue`
+    /// `take-messages`.
+    #[must_use]
+    pub fn accept() -> Self {
+        ReplyingVerdict::Accept(None).into()
+    }
+
+    /// As [`accept`](Self::accept), with a reply of the plugin's own.
+    #[must_use]
+    pub fn accept_with(text: impl AsRef<str>) -> Self {
+        ReplyingVerdict::Accept(reply(text.as_ref())).into()
+    }
+
+    fn reply(&mut self) -> Option<&mut Reply> {
+        match &mut self.verdict {
+            ReplyingVerdict::Accept(reply)
+            | ReplyingVerdict::Deny(reply)
+            | ReplyingVerdict::DenySoft(reply)
+            | ReplyingVerdict::DenyDisconnect(reply)
+            | ReplyingVerdict::DenySoftDisconnect(reply) => reply.as_mut(),
+            ReplyingVerdict::Next | ReplyingVerdict::Disconnect => None,
+        }
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the shape that verdicts hold")]
+fn reply(text: &str) -> Option<Reply> {
+    Some(Reply { code: None, enhanced: None, lines: text.lines().map(str::to_owned).collect() })
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("the value has a JSON form")
+}
+
+/// A position in a list that the host gave us; past `u32` there is nothing.
+fn at(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_carries_its_codes_and_lines() {
+        let outcome = ReplyingOutcome::deny("first\nsecond").with_code(550).with_status("5.7.1");
+        let enhanced = Some(EnhancedStatus { class: 5, subject: 7, detail: 1 });
+        let lines = vec!["first".to_owned(), "second".to_owned()];
+        assert_eq!(outcome.verdict, ReplyingVerdict::Deny(Some(Reply { code: Some(550), enhanced, lines })));
+    }
+
+    #[test]
+    fn the_class_of_a_status_follows_the_operators_choice() {
+        let class = |refusal| match Outcome::refuse(refusal, "no").with_detail(7, 1).verdict {
+            Verdict::Deny(Some(reply)) | Verdict::DenySoftDisconnect(Some(reply)) => reply.enhanced.map(|e| e.class),
+            _ => None,
+        };
+        assert_eq!(class(Refusal::Deny), Some(5));
+        assert_eq!(class(Refusal::DenySoftDisconnect), Some(4));
+        assert_eq!(class(Refusal::Disconnect), None);
+    }
+
+    #[test]
+    fn changes_keep_their_order() {
+        let outcome = Outcome::next().set_note(Scope::Connection, "/a", [1, 2]).fail(Scope::Transaction, "b").delay(5);
+        let note = NoteChange { scope: Scope::Connection, pointer: "/a".into(), value: "[1,2]".into() };
+        let entry = ResultEntry { scope: Scope::Transaction, list: ResultList::Fail, text: "b".into() };
+        assert_eq!(outcome.mutations, [Mutation::SetNote(note), Mutation::AddResult(entry), Mutation::Delay(5)]);
+    }
+}

@@ -1,0 +1,78 @@
+//! What an author implements.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::{ConnectOutcome, Connection, Manifest, Message, Outcome, Recipient, ReplyingOutcome, Transaction};
+
+/// A policy plugin: a value made from its configuration, and a method for each hook it wants.
+///
+/// Always put [`plugin`](crate::plugin) on the `impl` block. It writes `manifest`, fills in `Config` and `configure` where
+/// they are left out, and exports the hooks that are there.
+///
+/// A value lives as long as its instance, which the host may drop or reuse at any moment: keep configuration in it, and
+/// what must last in notes.
+pub trait Plugin: Sized + 'static {
+    /// The binding's configuration. Without one, any key is an error.
+    ///
+    /// Derive `Deserialize` and put `#[serde(deny_unknown_fields)]` on it, so that a key with a typing error is not
+    /// overlooked. `Self` is fine when nothing has to be prepared.
+    type Config: DeserializeOwned;
+
+    /// What the component says of itself. Written by the attribute.
+    fn manifest() -> Manifest;
+
+    /// Makes the plugin, once for each instance. Parse and sort here, so that the hooks need not.
+    ///
+    /// # Errors
+    /// A sentence for the operator that names the key and what is wrong with its value. The server then does not start.
+    fn configure(config: Self::Config) -> Result<Self, String>;
+
+    /// A client has connected; no octet has been sent to it yet.
+    fn connect(&self, _c: &Connection) -> ConnectOutcome {
+        ConnectOutcome::next()
+    }
+
+    /// The client said HELO. `c.hello` holds what it said.
+    fn helo(&self, _c: &Connection) -> Outcome {
+        Outcome::next()
+    }
+
+    /// The client said EHLO. `c.hello` holds what it said.
+    fn ehlo(&self, _c: &Connection) -> Outcome {
+        Outcome::next()
+    }
+
+    /// The client said MAIL.
+    fn mail(&self, _c: &Connection, _t: &Transaction) -> ReplyingOutcome {
+        ReplyingOutcome::next()
+    }
+
+    /// The client said RCPT. Without an accept the recipient is refused, unless the client is relaying.
+    fn rcpt(&self, _c: &Connection, _t: &Transaction, _r: &Recipient) -> ReplyingOutcome {
+        ReplyingOutcome::next()
+    }
+
+    /// The client said DATA, and at least one recipient was accepted.
+    fn data(&self, _c: &Connection, _t: &Transaction) -> Outcome {
+        Outcome::next()
+    }
+
+    /// The message has come whole and is not accepted yet.
+    fn data_post(&self, _c: &Connection, _t: &Transaction, _m: &Message) -> Outcome {
+        Outcome::next()
+    }
+
+    /// The message is about to be accepted into the host's queue. A plugin that accepts has taken it.
+    fn queue(&self, _c: &Connection, _t: &Transaction, _m: &Message) -> ReplyingOutcome {
+        ReplyingOutcome::next()
+    }
+
+    /// The connection has ended.
+    fn disconnect(&self, _c: &Connection) {}
+}
+
+/// The configuration of a plugin that has none.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoConfig {}

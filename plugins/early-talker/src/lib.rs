@@ -1,0 +1,1 @@
+//! The early-talker plugin.
