@@ -87,15 +87,18 @@ def wait(client: subprocess.Popen, start: float, sample: Callable[[], None]) -> 
         os.close(descriptor)
 
 
-def warm_up(load: Load, port: int, seconds: float) -> float:
-    """Sends batches, each twice the last, until one takes `seconds` and has `WARM_MESSAGES`; its messages per second.
+def warm_up(load: Load, port: int, seconds: float) -> tuple[int, float]:
+    """Sends batches, each twice the last, until one takes `seconds` and has `WARM_MESSAGES`.
+
+    Returns the messages of all batches, and the messages per second of the last.
 
     So every server's caches are filled, Haraka's code is compiled by V8, Postfix's daemons are running, and the
     measurement that follows can be given a length in seconds.
     """
-    count = 5 * load.sessions
+    count, total = 5 * load.sessions, 0
     while True:
         sent = send(load, port, count)
+        total += count
         if sent.seconds >= seconds and count >= WARM_MESSAGES:
-            return count / sent.seconds
+            return total, count / sent.seconds
         count *= 2

@@ -66,17 +66,18 @@ def measure(peer: Peer, load: loads.Load, seconds: float, work: Path, keep: bool
     """Measures about `seconds` of the load against a fresh server. Raises `Failed` with the reason."""
     with running(peer, work, keep) as server:
         prove(server)
-        rate = loads.warm_up(load, server.port, min(WARM_SECONDS, seconds))
-        server.drain()
-        return measure_running(server, load, max(load.sessions, int(rate * seconds)))
+        warmed, rate = loads.warm_up(load, server.port, min(WARM_SECONDS, seconds))
+        server.drain(warmed)
+        return measure_running(server, load, warmed, max(load.sessions, int(rate * seconds)))
 
 
-def measure_running(server: Server, load: loads.Load, count: int) -> Sample:
-    machine, before = meter.Machine(), server.processes.cpu_seconds()
+def measure_running(server: Server, load: loads.Load, before: int, count: int) -> Sample:
+    """Measures `count` messages on a server that has accepted `before`."""
+    machine, used_before = meter.Machine(), server.processes.cpu_seconds()
     sent = loads.send(load, server.port, count, server.memory.sample)
     pss = server.memory.pss()
-    drained = server.drain()
-    used = server.processes.cpu_seconds() - before
+    drained = server.drain(before + count)
+    used = server.processes.cpu_seconds() - used_before
     return Sample(
         messages=sent.count,
         accept_seconds=sent.seconds,

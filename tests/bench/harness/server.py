@@ -57,11 +57,11 @@ class Server:
             time.sleep(POLL_SECONDS)
         raise Failed(f"no greeting within {READY_SECONDS} s\n{self.log_end()}")
 
-    def drain(self) -> float:
-        """Returns when everything accepted has been delivered and the server is at rest; seconds until it was."""
+    def drain(self, accepted: int) -> float:
+        """Returns when the messages `accepted` so far are delivered and the server is at rest; seconds until then."""
         start = time.monotonic()
         quiet_since, used = start, self.processes.cpu_seconds()
-        while (pending := self.peer.pending(self.home)) or time.monotonic() - quiet_since < QUIET_SECONDS:
+        while (pending := self.peer.pending(self.home, accepted)) or time.monotonic() - quiet_since < QUIET_SECONDS:
             if time.monotonic() - start > DRAIN_SECONDS:
                 raise Failed(f"{pending} undelivered, still at work after {DRAIN_SECONDS} s\n{self.log_end()}")
             time.sleep(POLL_SECONDS)

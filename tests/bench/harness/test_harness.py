@@ -7,11 +7,14 @@ import sys
 import tempfile
 import threading
 import time
+import tomllib
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from harness import idle, load, measure, meter, report, rows
 from harness.peers import haraka, peer
+from harness.peers.wasmail import Wasmail
 from harness.server import Failed, running
 
 BURN = "import time\nwhile time.process_time() < 0.2: pass\n"
@@ -127,6 +130,14 @@ class Templates(unittest.TestCase):
             self.assertIn("listen=127.0.0.1:2525", target.read_text())
             with self.assertRaisesRegex(ValueError, "PORT"):
                 peer.fill(haraka.SOURCE / "config/smtp.ini", target)
+
+    def test_every_wasmail_row_prepares_a_configuration_that_is_toml(self):
+        for row in (row for row in rows.ROWS if isinstance(row, Wasmail)):
+            with tempfile.TemporaryDirectory() as scratch, mock.patch.dict("os.environ", WASMAIL_BIN="/bin/true"):
+                command, _ = row.prepare(Path(scratch), 2525)
+                config = tomllib.loads(Path(command[-1]).read_text())
+            self.assertEqual(len(config["plugin"]), 8 if row.plugins else 0, row.name)
+            self.assertEqual(config["spool"]["sync"], row.durability.startswith("synced"), row.name)
 
     def test_the_lock_file_names_no_registry(self):
         self.assertNotIn('"resolved"', (haraka.SOURCE / "package-lock.json").read_text())

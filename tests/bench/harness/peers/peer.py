@@ -40,8 +40,8 @@ class Peer:
         """Whether it has loaded what it needs; most greet nobody before."""
         return True
 
-    def pending(self, home: Path) -> int:
-        """How many accepted messages haven't been delivered yet."""
+    def pending(self, home: Path, accepted: int) -> int:
+        """How many of the messages `accepted` since the start haven't been delivered yet, as far as can be seen."""
         return 0
 
     def stop(self, server) -> None:

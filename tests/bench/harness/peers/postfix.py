@@ -47,7 +47,7 @@ class Postfix(Peer):
         # In the foreground: the master stays our descendant.
         return ["postfix", "-c", str(home / "etc"), "start-fg"], {}
 
-    def pending(self, home: Path) -> int:
+    def pending(self, home: Path, accepted: int) -> int:
         return sum(files_in(home / "queue" / queue) for queue in QUEUES)
 
     def stop(self, server) -> None:
