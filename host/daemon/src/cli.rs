@@ -1,0 +1,109 @@
+//! The command line.
+
+pub(crate) mod check;
+pub(crate) mod inspect;
+pub(crate) mod plugin_new;
+pub(crate) mod queue;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The mail server whose policy is WebAssembly.
+///
+/// Without a command it serves with the embedded configuration: SMTP on 127.0.0.1:2525, mail for example.test, data
+/// under ./wasmail-data.
+#[derive(Debug, Parser)]
+#[command(name = "wasmail", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Receives mail until SIGTERM or SIGINT.
+    Serve(ConfigArgs),
+    /// Reports every mistake in the configuration, with file, line, key and reason.
+    Check(ConfigArgs),
+    /// Prints the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Writes and examines plugins.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Shows the messages that wait for delivery.
+    #[command(subcommand)]
+    Queue(QueueCommand),
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct ConfigArgs {
+    /// Configuration file (TOML); without one the embedded defaults apply.
+    #[arg(long, short, env = "WASMAIL_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Prints every key with its default and its reason, ready to be edited.
+    Reference,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Writes a Rust project that builds a plugin and passes its test.
+    New(NewArgs),
+    /// Says what a component is, what it needs, and whether it is acceptable.
+    Inspect(InspectArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// Name of the plugin: lower-case letters, digits and hyphens.
+    pub(crate) name: String,
+    /// Directory to write; NAME by default. It must not exist, or be empty.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// A checkout of wasmail, for its guest SDK; by default the one that this program was built from.
+    #[arg(long, value_name = "PATH", env = "WASMAIL_SDK")]
+    pub(crate) sdk: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A component, or `builtin:NAME`.
+    #[arg(value_name = "FILE.wasm")]
+    pub(crate) module: String,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// Lists the messages: id, age, size, sender, recipients and what became of them so far.
+    List(QueueListArgs),
+    /// Shows one message: envelope, recipients' states and header section.
+    Show(QueueShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueListArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueShowArgs {
+    /// The message's id, as `queue list` and the log show it.
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,160 @@
+//! `wasmail queue`: what waits for delivery, read from the spool beside a server that may be running.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use miette::{Diagnostic, IntoDiagnostic};
+use serde_json::{Value, json};
+use thiserror::Error;
+use wasmail_mail::ForwardPath;
+use wasmail_spool::{Inspection, Message, RecipientState, SpoolId};
+
+use super::check::report;
+use super::{ConfigArgs, QueueCommand, QueueListArgs, QueueShowArgs};
+use crate::config::Loaded;
+use crate::out::{plain, say};
+use crate::paths;
+
+#[derive(Debug, Error, Diagnostic)]
+enum QueueError {
+    #[error("the spool {path} cannot be read: {source}")]
+    #[diagnostic(help("run this as the user that runs the server, or name its configuration with --config"))]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("no message {id} waits in the spool {path}")]
+    #[diagnostic(help("it may have been delivered meanwhile; `wasmail queue list` shows what waits"))]
+    NoMessage { id: SpoolId, path: PathBuf },
+}
+
+/// Runs one of the commands.
+pub(crate) fn run(command: &QueueCommand) -> miette::Result<()> {
+    match command {
+        QueueCommand::List(args) => list(args),
+        QueueCommand::Show(args) => show(args),
+    }
+}
+
+fn list(args: &QueueListArgs) -> miette::Result<()> {
+    let Some((_, spool)) = open(&args.config)? else {
+        if !args.json {
+            say!("Nothing waits.");
+        }
+        return Ok(());
+    };
+    let messages = spool.messages();
+    for recovered in &messages {
+        match spool.message(recovered.id) {
+            Ok(message) if args.json => say!("{}", as_json(&message)),
+            Ok(message) => say!("{}", as_text(&message)),
+            // It was finished since we looked.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error).into_diagnostic(),
+        }
+    }
+    if !args.json {
+        say!("{}", if messages.is_empty() { "Nothing waits.".into() } else { format!("{} waiting.", messages.len()) });
+    }
+    Ok(())
+}
+
+fn show(args: &QueueShowArgs) -> miette::Result<()> {
+    let id: SpoolId = args.id.parse().into_diagnostic()?;
+    let (path, spool) = match open(&args.config)? {
+        Some(opened) => opened,
+        None => return Err(QueueError::NoMessage { id, path: PathBuf::new() }.into()),
+    };
+    let message = spool.message(id).map_err(|source| match source.kind() {
+        ErrorKind::NotFound => QueueError::NoMessage { id, path },
+        _ => QueueError::Unreadable { path, source },
+    })?;
+    let header = String::from_utf8_lossy(message.header()).replace("\r\n", "\n");
+    if args.json {
+        let mut value = as_json(&message);
+        value["header"] = Value::String(header);
+        say!("{value}");
+    } else {
+        say!("{}\n\n{}", as_text(&message), plain(header.trim_end()));
+    }
+    Ok(())
+}
+
+/// The spool of the configured data directory; none when there has never been a server.
+fn open(args: &ConfigArgs) -> miette::Result<Option<(PathBuf, Inspection)>> {
+    let loaded = Loaded::read_here(args.config.as_deref());
+    report(&loaded)?;
+    let settings = loaded.settings.as_ref().expect("settings without mistakes are there");
+    let path = paths::spool(settings);
+    if !path.exists() {
+        return Ok(None);
+    }
+    match Inspection::open(&path) {
+        Ok(spool) => Ok(Some((path, spool))),
+        Err(source) => Err(QueueError::Unreadable { path, source }.into()),
+    }
+}
+
+fn as_text(message: &Message) -> String {
+    let age = rounded(message.accepted_at().elapsed().unwrap_or_default());
+    let envelope = message.envelope();
+    let head = format!("{}  {age} old  {} octets  from {}", message.id(), size(message), envelope.reverse_path);
+    let states = envelope.recipients.iter().zip(message.recipients());
+    let lines = states.map(|(recipient, state)| format!("\n    to {}: {}", recipient.path, plain(&state_text(state))));
+    head + &lines.collect::<String>()
+}
+
+fn as_json(message: &Message) -> Value {
+    let envelope = message.envelope();
+    let states = envelope.recipients.iter().zip(message.recipients());
+    json!({
+        "id": message.id().to_string(),
+        "transaction": envelope.uuid,
+        "accepted": seconds(message.accepted_at()),
+        "size": size(message),
+        "from": envelope.reverse_path.to_string(),
+        "recipients": states.map(|(recipient, state)| state_json(&recipient.path, state)).collect::<Vec<_>>(),
+    })
+}
+
+fn state_text(state: &RecipientState) -> String {
+    match state {
+        RecipientState::Pending => "not tried yet".into(),
+        RecipientState::Delivered => "delivered".into(),
+        RecipientState::Failed { reply } => format!("given up: {}", one_line(reply)),
+        RecipientState::Deferred(deferral) => {
+            let wait = deferral.next_attempt.duration_since(SystemTime::now()).unwrap_or_default();
+            let times = deferral.attempts;
+            format!("tried {times} times, next in {}: {}", rounded(wait), one_line(&deferral.reply))
+        }
+    }
+}
+
+fn state_json(path: &ForwardPath, state: &RecipientState) -> Value {
+    let to = path.to_string();
+    match state {
+        RecipientState::Pending => json!({ "to": to, "state": "pending" }),
+        RecipientState::Delivered => json!({ "to": to, "state": "delivered" }),
+        RecipientState::Failed { reply } => json!({ "to": to, "state": "failed", "reply": reply }),
+        RecipientState::Deferred(deferral) => json!({
+            "to": to, "state": "deferred", "attempts": deferral.attempts,
+            "next_attempt": seconds(deferral.next_attempt), "reply": deferral.reply,
+        }),
+    }
+}
+
+/// Octets of the whole message.
+fn size(message: &Message) -> u64 {
+    message.header().len() as u64 + message.body().len()
+}
+
+fn one_line(reply: &str) -> String {
+    reply.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn rounded(time: Duration) -> String {
+    humantime::format_duration(Duration::from_secs(time.as_secs())).to_string()
+}
+
+/// Seconds since 1970.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}

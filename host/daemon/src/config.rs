@@ -1,0 +1,75 @@
+//! The configuration: read in layers, checked as a whole, every mistake with its place.
+
+mod danger;
+mod decode;
+mod limits;
+mod load;
+mod mistake;
+mod place;
+#[cfg(test)]
+mod reference_test;
+mod settings;
+mod validate;
+
+use std::path::{Path, PathBuf};
+
+use decode::Decode;
+
+pub(crate) use danger::warn;
+pub(crate) use decode::{Table, nearest};
+pub(crate) use limits::Limits;
+pub(crate) use load::REFERENCE;
+pub(crate) use mistake::{Mistakes, Severity};
+pub(crate) use place::{KeyPath, Sources};
+pub(crate) use settings::{
+    Delivery, DeliveryKind, Dns, Engine, Instance, LineEndings, Listener, Log, LogFormat, MaildirLayout, OnFault,
+    Plugin, ReverseDns, Settings, Spool,
+};
+pub(crate) use validate::{listener_limits, next_hop};
+
+/// A configuration as far as it could be read.
+pub(crate) struct Loaded {
+    /// The settings; none when there are mistakes in reading them.
+    pub(crate) settings: Option<Settings>,
+    /// What was written where.
+    pub(crate) sources: Sources,
+    /// What is wrong.
+    pub(crate) mistakes: Mistakes,
+    /// What relative paths are counted from.
+    pub(crate) base: PathBuf,
+}
+
+impl Loaded {
+    /// Reads the layers and checks all that can be checked without a plugin.
+    pub(crate) fn read(file: Option<&Path>, environment: &[(String, String)]) -> Self {
+        let mut mistakes = Mistakes::default();
+        let (sources, merged) = load::merge(file, environment, &mut mistakes);
+        let root = KeyPath::default();
+        let mut settings = merged.and_then(|merged| Settings::decode(&merged, &root, &mut mistakes));
+        let base = load::base(file);
+        if let Some(settings) = &mut settings {
+            resolve(settings, &base);
+            validate::validate(settings, &mut mistakes);
+        }
+        Self { settings, sources, mistakes, base }
+    }
+
+    /// Reads the layers with the environment of this process.
+    pub(crate) fn read_here(file: Option<&Path>) -> Self {
+        let environment: Vec<_> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self::read(file, &environment)
+    }
+
+    /// Everything that is wrong, as text.
+    pub(crate) fn report(&self) -> String {
+        self.mistakes.report(&self.sources)
+    }
+}
+
+/// The data directory counts from the configuration file, and what is kept in it from there.
+fn resolve(settings: &mut Settings, base: &Path) {
+    settings.server.data_dir = base.join(&settings.server.data_dir);
+    settings.delivery.path = settings.server.data_dir.join(&settings.delivery.path);
+}

@@ -1,0 +1,82 @@
+//! What is allowed and may still be a mistake.
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use super::mistake::Mistakes;
+use super::place::KeyPath;
+use super::settings::{DeliveryKind, Listener, Plugin, Settings, LineEndings};
+
+/// Widest networks that are let pass without a word: a /8 is the largest that anybody owns.
+const WIDEST: (u8, u8) = (8, 19);
+
+/// Warns of what is dangerous.
+pub(crate) fn warn(settings: &Settings, mistakes: &mut Mistakes) {
+    for (index, plugin) in settings.plugin.iter().enumerate().filter(|(_, plugin)| plugin.enabled) {
+        open_relay(plugin, &KeyPath::of(&["plugin"]).index(index), mistakes);
+    }
+    for (index, listener) in settings.listener.iter().enumerate() {
+        normalising(listener, &KeyPath::of(&["listener"]).index(index), mistakes);
+    }
+    nobody_accepts(settings, mistakes);
+    durability(settings, mistakes);
+}
+
+/// A plugin that may set relaying and whose configuration names nearly the whole Internet.
+fn open_relay(plugin: &Plugin, at: &KeyPath, mistakes: &mut Mistakes) {
+    if !plugin.grants.iter().any(|grant| grant == "relaying") {
+        return;
+    }
+    let config = Value::Object(plugin.config.clone());
+    texts(&config, &at.key("config"), &mut |at, text| {
+        let Ok(net) = text.parse::<IpNet>() else { return };
+        let widest = if net.addr().is_ipv4() { WIDEST.0 } else { WIDEST.1 };
+        if net.prefix_len() < widest {
+            let what = format!("{net} may relay: strangers can send mail to anywhere through this server");
+            mistakes.warn(at, what, "list only networks whose users are yours");
+        }
+    });
+}
+
+/// Calls with every text below a value and its place.
+fn texts(value: &Value, at: &KeyPath, found: &mut impl FnMut(&KeyPath, &str)) {
+    match value {
+        Value::String(text) => found(at, text),
+        Value::Array(list) => list.iter().enumerate().for_each(|(index, value)| texts(value, &at.index(index), found)),
+        Value::Object(table) => table.iter().for_each(|(key, value)| texts(value, &at.key(key), found)),
+        _ => {}
+    }
+}
+
+fn normalising(listener: &Listener, at: &KeyPath, mistakes: &mut Mistakes) {
+    if listener.line_endings == LineEndings::Normalise && !listener.address.ip().is_loopback() {
+        let what = "line endings are normalised for clients from elsewhere";
+        let help = "keep \"strict\" unless the clients are your own devices that cannot write CRLF";
+        mistakes.warn(&at.key("line_endings"), what, help);
+    }
+}
+
+/// Without a plugin that may accept recipients or set relaying, every RCPT is refused.
+fn nobody_accepts(settings: &Settings, mistakes: &mut Mistakes) {
+    let accepts = |plugin: &Plugin| plugin.grants.iter().any(|grant| grant == "accept-recipients" || grant == "relaying");
+    if !settings.plugin.iter().any(|plugin| plugin.enabled && accepts(plugin)) {
+        let what = "no plugin may accept recipients: all mail is refused with 550";
+        let help = "add `builtin:local-domains` with grants = [\"accept-recipients\"]";
+        mistakes.warn(&KeyPath::of(&["plugin"]), what, help);
+    }
+}
+
+fn durability(settings: &Settings, mistakes: &mut Mistakes) {
+    if !settings.spool.sync {
+        let what = "250 does not wait for the disk: a power cut loses acknowledged mail";
+        mistakes.warn(&KeyPath::of(&["spool", "sync"]), what, "set it to true, except for measurements");
+    }
+    if settings.delivery.kind == DeliveryKind::Discard {
+        let what = "accepted mail is thrown away";
+        mistakes.warn(&KeyPath::of(&["delivery", "kind"]), what, "set \"maildir\" or \"smtp\", except for measurements");
+    }
+    if settings.delivery.kind == DeliveryKind::Maildir && !settings.delivery.sync {
+        let what = "delivery does not wait for the disk: a power cut loses delivered mail";
+        mistakes.warn(&KeyPath::of(&["delivery", "sync"]), what, "set it to true, except for measurements");
+    }
+}

@@ -1,0 +1,276 @@
+//! The settings as the operator writes them. `reference.toml` says what each is for.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::decode::{Size, Table, choice, section};
+use super::limits::Limits;
+
+section! {
+    /// The whole configuration.
+    Settings {
+        /// The server as a whole.
+        server: Server,
+        /// What is logged, and how.
+        log: Log,
+        /// Where to listen.
+        listener: Vec<Listener>,
+        /// Limits of a session, for all listeners.
+        limits: Limits,
+        /// How many clients at once.
+        connections: Connections,
+        /// Reverse DNS.
+        dns: Dns,
+        /// Accepted messages until they are delivered.
+        spool: Spool,
+        /// Where accepted messages go.
+        delivery: Delivery,
+        /// The sandbox.
+        engine: Engine,
+        /// Policy, in the order in which it is asked.
+        plugin: Vec<Plugin>,
+    }
+}
+
+section! {
+    /// The server as a whole.
+    Server {
+        /// Our name.
+        hostname: String,
+        /// Where everything is kept.
+        data_dir: PathBuf,
+        /// How long running transactions may go on at the end.
+        drain_timeout: Duration,
+        /// Threads that serve; one for each core when left out.
+        worker_threads: Option<usize>,
+    }
+}
+
+section! {
+    /// What is logged, and how.
+    Log {
+        /// For people or for programs.
+        format: LogFormat,
+        /// Directives of tracing's filter.
+        level: String,
+    }
+}
+
+choice! {
+    /// How log lines are written.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+section! {
+    /// An address to listen on.
+    Listener {
+        /// Its name in logs and messages.
+        name: String,
+        /// Where.
+        address: SocketAddr,
+        /// What to do about a bare CR or LF.
+        line_endings: LineEndings = LineEndings::Strict,
+        /// In place of `dns.reverse`.
+        reverse_dns: Option<ReverseDns>,
+        /// In place of single keys of the section `limits`.
+        limits: Option<Table>,
+        /// The plugins that judge here, by name and in this order; all of them when left out.
+        plugins: Option<Vec<String>>,
+    }
+}
+
+choice! {
+    /// What to do about a bare CR or LF.
+    LineEndings {
+        /// Refuse it.
+        Strict = "strict",
+        /// Take a bare LF for CRLF.
+        Normalise = "normalise",
+    }
+}
+
+section! {
+    /// How many clients at once.
+    Connections {
+        /// In all.
+        total: usize,
+        /// From one address.
+        per_address: usize,
+    }
+}
+
+section! {
+    /// Reverse DNS.
+    Dns {
+        /// Whether clients' names are looked up.
+        reverse: ReverseDns,
+        /// Name servers; those of the system when empty.
+        servers: Vec<SocketAddr>,
+        /// For one client's name in all.
+        timeout: Duration,
+        /// Names looked up at once.
+        concurrency: usize,
+        /// Names remembered.
+        cache: usize,
+    }
+}
+
+choice! {
+    /// Whether a client's name is looked up.
+    ReverseDns {
+        /// Never.
+        Off = "off",
+        /// Beside the session.
+        Lazy = "lazy",
+        /// Before the session begins.
+        Wait = "wait",
+    }
+}
+
+section! {
+    /// Accepted messages until they are delivered.
+    Spool {
+        /// Whether 250 waits for the disk.
+        sync: bool,
+        /// Octets of a journal file.
+        segment_size: Size,
+        /// Longest body that lies in the journal.
+        inline_max: Size,
+        /// Most messages at once.
+        messages_max: usize,
+        /// Room that new mail must leave.
+        min_free: Size,
+    }
+}
+
+section! {
+    /// Where accepted messages go.
+    Delivery {
+        /// The way.
+        kind: DeliveryKind,
+        /// The Maildirs' root.
+        path: PathBuf,
+        /// One Maildir for each recipient or one for all.
+        layout: MaildirLayout,
+        /// Whether a delivered message is synced.
+        sync: bool,
+        /// The next hop, `host:port`.
+        next_hop: Option<String>,
+        /// For the connection to be made.
+        connect_timeout: Duration,
+        /// For the next message on the same connection.
+        idle_timeout: Duration,
+        /// Messages on their way at once.
+        concurrency: usize,
+        /// When a failed delivery is tried again.
+        retry: Retry,
+    }
+}
+
+choice! {
+    /// Where accepted messages go.
+    DeliveryKind {
+        /// Into Maildirs.
+        Maildir = "maildir",
+        /// To another server.
+        Smtp = "smtp",
+        /// Nowhere.
+        Discard = "discard",
+    }
+}
+
+choice! {
+    /// Which Maildir a message goes to.
+    MaildirLayout {
+        /// `<path>/<domain>/<local-part>`.
+        PerRecipient = "per-recipient",
+        /// `<path>`.
+        Single = "single",
+    }
+}
+
+section! {
+    /// When a failed delivery is tried again.
+    Retry {
+        /// Before the second attempt.
+        first: Duration,
+        /// By what the wait grows.
+        factor: f64,
+        /// Longest wait.
+        max: Duration,
+        /// By which part a wait varies.
+        jitter: f64,
+        /// From acceptance until it is given up.
+        lifetime: Duration,
+    }
+}
+
+section! {
+    /// The sandbox.
+    Engine {
+        /// Octets of memory for one instance.
+        memory: Size,
+        /// CPU time for one hook call.
+        cpu: Duration,
+        /// Time for one hook call in all.
+        wall_clock: Duration,
+        /// Instances at once.
+        instances: u32,
+        /// Whether compiled code is kept on disk.
+        cache: bool,
+    }
+}
+
+section! {
+    /// A plugin in its place in the chain.
+    Plugin {
+        /// Its name here.
+        name: String,
+        /// `builtin:NAME` or a file.
+        module: String,
+        /// Whether it is asked at all.
+        enabled: bool = true,
+        /// What it may do beyond judging.
+        grants: Vec<String> = Vec::new(),
+        /// What its faults become.
+        on_fault: OnFault = OnFault::Defer,
+        /// How long an instance lives.
+        instance: Instance = Instance::Pooled,
+        /// In place of `engine.cpu`.
+        cpu: Option<Duration>,
+        /// In place of `engine.wall_clock`.
+        wall_clock: Option<Duration>,
+        /// In place of `engine.memory`.
+        memory: Option<Size>,
+        /// What the plugin itself is told.
+        config: Table = Table::new(),
+    }
+}
+
+choice! {
+    /// What a plugin's fault becomes.
+    OnFault {
+        /// 451.
+        Defer = "defer",
+        /// As if it had said nothing.
+        Skip = "skip",
+        /// 550.
+        Reject = "reject",
+    }
+}
+
+choice! {
+    /// How long an instance lives.
+    Instance {
+        /// Reused for many calls.
+        Pooled = "pooled",
+        /// Made anew for each call.
+        Call = "call",
+    }
+}

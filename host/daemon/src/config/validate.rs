@@ -1,0 +1,223 @@
+//! What types alone cannot say: names that must differ, settings that need each other.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::Value;
+use wasmail_mail::Domain;
+use wasmail_policy::Grant;
+
+use super::decode::{Decode, nearest};
+use super::limits::Limits;
+use super::mistake::Mistakes;
+use super::place::KeyPath;
+use super::settings::{DeliveryKind, Settings};
+
+/// Checks the settings as a whole.
+pub(super) fn validate(settings: &Settings, mistakes: &mut Mistakes) {
+    server(settings, mistakes);
+    listeners(settings, mistakes);
+    session_limits(&settings.limits, &KeyPath::of(&["limits"]), mistakes);
+    positive_numbers(settings, mistakes);
+    spool(settings, mistakes);
+    delivery(settings, mistakes);
+    plugins(settings, mistakes);
+}
+
+fn server(settings: &Settings, mistakes: &mut Mistakes) {
+    let hostname = &settings.server.hostname;
+    let at = KeyPath::of(&["server", "hostname"]);
+    match Domain::parse(hostname) {
+        Err(error) => mistakes.add(&at, format!("`{hostname}` is no host name: {error}")),
+        Ok(domain) if domain.is_literal() || !domain.is_ascii() => {
+            mistakes.add(&at, format!("`{hostname}` is no host name in ASCII"));
+        }
+        Ok(_) => {}
+    }
+    if let Err(error) = crate::logs::parse(&settings.log.level) {
+        let help = "write error, warn, info, debug or trace, or directives such as `info,wasmail_server=debug`";
+        mistakes.add_with_help(&KeyPath::of(&["log", "level"]), error, help);
+    }
+}
+
+fn listeners(settings: &Settings, mistakes: &mut Mistakes) {
+    let list = KeyPath::of(&["listener"]);
+    if settings.listener.is_empty() {
+        mistakes.add_with_help(&list, "no listener", "add a table [[listener]] with name and address");
+    }
+    let (mut names, mut addresses) = (HashSet::new(), HashSet::new());
+    let known: Vec<_> = settings.plugin.iter().map(|plugin| plugin.name.as_str()).collect();
+    for (index, listener) in settings.listener.iter().enumerate() {
+        let at = list.index(index);
+        name(&listener.name, &at.key("name"), &mut names, mistakes);
+        // Port 0 is a free one each time.
+        if listener.address.port() != 0 && !addresses.insert(listener.address) {
+            mistakes.add(&at.key("address"), format!("another listener has {} already", listener.address));
+        }
+        if let Some(limits) = listener_limits(settings, index, mistakes) {
+            session_limits(&limits, &at.key("limits"), mistakes);
+        }
+        for (position, plugin) in listener.plugins.iter().flatten().enumerate() {
+            if !known.contains(&plugin.as_str()) {
+                let help = nearest(plugin, &known).map_or_else(
+                    || format!("the plugins are {}", known.join(", ")),
+                    |name| format!("did you mean `{name}`?"),
+                );
+                mistakes.add_with_help(&at.key("plugins").index(position), format!("no plugin `{plugin}`"), help);
+            }
+        }
+    }
+}
+
+/// The limits of a listener: its own keys over those of all.
+pub(crate) fn listener_limits(settings: &Settings, index: usize, mistakes: &mut Mistakes) -> Option<Limits> {
+    let Some(own) = &settings.listener[index].limits else { return Some(settings.limits.clone()) };
+    let at = KeyPath::of(&["listener"]).index(index).key("limits");
+    Limits::decode_over(&settings.limits, &Value::Object(own.clone()), &at, mistakes)
+}
+
+/// A name must be there, be plain, and be the only one.
+fn name<'n>(name: &'n str, at: &KeyPath, seen: &mut HashSet<&'n str>, mistakes: &mut Mistakes) {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) {
+        let help = "use 1 to 64 letters, digits, hyphens, underscores and dots";
+        mistakes.add_with_help(at, format!("`{name}` is no good name"), help);
+    }
+    if !seen.insert(name) {
+        mistakes.add_with_help(at, format!("the name `{name}` is taken"), "names must differ");
+    }
+}
+
+fn session_limits(limits: &Limits, at: &KeyPath, mistakes: &mut Mistakes) {
+    let mut least = |key: &str, value: u64, least: u64, why: &str| {
+        if value < least {
+            mistakes.add(&at.key(key), format!("{value} is too small: {least} at least, {why}"));
+        }
+    };
+    least("command_line", limits.command_line.0, 512, "RFC 5321 §4.5.3.1.4");
+    least("path", limits.path.0, 64, "or hardly an address fits");
+    least("text_line", limits.text_line.0, 1_000, "RFC 5321 §4.5.3.1.6");
+    least("recipients", limits.recipients as u64, 1, "or no mail comes in");
+    least("message_size", limits.message_size.0, 1, "or no mail comes in");
+    least("header_size", limits.header_size.0, 1_000, "or hardly a header section fits");
+    least("header_fields", limits.header_fields as u64, 10, "or hardly a header section fits");
+    least("received_hops", limits.received_hops as u64, 1, "or nobody may relay to us");
+    least("commands_without_progress", limits.commands_without_progress.into(), 5, "or no mail comes in");
+    nonzero_time(limits.idle, &at.key("idle"), mistakes);
+    nonzero_time(limits.total, &at.key("total"), mistakes);
+}
+
+fn nonzero_time(time: Duration, at: &KeyPath, mistakes: &mut Mistakes) {
+    if time.is_zero() {
+        mistakes.add(at, "must be longer than nothing");
+    }
+}
+
+fn positive_numbers(settings: &Settings, mistakes: &mut Mistakes) {
+    let numbers = [
+        ("connections", "total", settings.connections.total as u64),
+        ("connections", "per_address", settings.connections.per_address as u64),
+        ("dns", "concurrency", settings.dns.concurrency as u64),
+        ("delivery", "concurrency", settings.delivery.concurrency as u64),
+        ("spool", "messages_max", settings.spool.messages_max as u64),
+        ("engine", "instances", settings.engine.instances.into()),
+        ("engine", "memory", settings.engine.memory.0),
+        ("server", "worker_threads", settings.server.worker_threads.unwrap_or(1) as u64),
+    ];
+    for (section, key, _) in numbers.into_iter().filter(|(_, _, number)| *number == 0) {
+        mistakes.add(&KeyPath::of(&[section, key]), "must be 1 at least");
+    }
+    nonzero_time(settings.dns.timeout, &KeyPath::of(&["dns", "timeout"]), mistakes);
+    nonzero_time(settings.engine.cpu, &KeyPath::of(&["engine", "cpu"]), mistakes);
+    nonzero_time(settings.engine.wall_clock, &KeyPath::of(&["engine", "wall_clock"]), mistakes);
+}
+
+fn spool(settings: &Settings, mistakes: &mut Mistakes) {
+    use wasmail_spool::{INLINE_LIMIT, SEGMENT_MAX, SEGMENT_MIN};
+    let (segment, inline) = (settings.spool.segment_size.0, settings.spool.inline_max.len());
+    if !(SEGMENT_MIN..=SEGMENT_MAX).contains(&segment) {
+        let what = format!("{segment} is not between {SEGMENT_MIN} and {SEGMENT_MAX}");
+        mistakes.add(&KeyPath::of(&["spool", "segment_size"]), what);
+    }
+    if inline > INLINE_LIMIT {
+        mistakes.add(&KeyPath::of(&["spool", "inline_max"]), format!("{inline} is more than {INLINE_LIMIT}"));
+    }
+}
+
+fn delivery(settings: &Settings, mistakes: &mut Mistakes) {
+    let at = KeyPath::of(&["delivery", "next_hop"]);
+    match (settings.delivery.kind, &settings.delivery.next_hop) {
+        (DeliveryKind::Smtp, None) => {
+            let help = "name the server that takes our mail, such as next_hop = \"mx.example.org:25\"";
+            mistakes.add_with_help(&at, "missing; delivery.kind = \"smtp\" needs it", help);
+        }
+        (_, Some(text)) => {
+            if let Err(error) = next_hop(text) {
+                mistakes.add(&at, error);
+            }
+        }
+        (_, None) => {}
+    }
+    let retry = &settings.delivery.retry;
+    let at = KeyPath::of(&["delivery", "retry"]);
+    nonzero_time(retry.first, &at.key("first"), mistakes);
+    if retry.max < retry.first {
+        mistakes.add(&at.key("max"), "is shorter than delivery.retry.first");
+    }
+    if retry.factor < 1.0 {
+        mistakes.add(&at.key("factor"), "must be 1 at least: waits do not shrink");
+    }
+    if !(0.0..=1.0).contains(&retry.jitter) {
+        mistakes.add(&at.key("jitter"), "must be from 0 to 1");
+    }
+    nonzero_time(retry.lifetime, &at.key("lifetime"), mistakes);
+}
+
+/// Reads `host`, `host:port`, `[address]:port`; the port is 25 when left out.
+pub(crate) fn next_hop(text: &str) -> Result<(String, u16), String> {
+    let bad = || format!("`{text}` is no next hop; write host:port or [address]:port");
+    if let Ok(ip) = text.parse::<std::net::IpAddr>() {
+        return Ok((ip.to_string(), 25));
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| bad())?),
+        _ => (text, 25),
+    };
+    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let is_good = host.parse::<std::net::IpAddr>().is_ok() || Domain::parse(host).is_ok();
+    if is_good && port != 0 { Ok((host.to_owned(), port)) } else { Err(bad()) }
+}
+
+fn plugins(settings: &Settings, mistakes: &mut Mistakes) {
+    let list = KeyPath::of(&["plugin"]);
+    let mut names = HashSet::new();
+    for (index, plugin) in settings.plugin.iter().enumerate() {
+        let at = list.index(index);
+        name(&plugin.name, &at.key("name"), &mut names, mistakes);
+        for (position, grant) in plugin.grants.iter().enumerate() {
+            if let Err(error) = grant.parse::<Grant>() {
+                mistakes.add(&at.key("grants").index(position), error);
+            }
+        }
+        for (key, time) in [("cpu", plugin.cpu), ("wall_clock", plugin.wall_clock)] {
+            nonzero_time(time.unwrap_or(Duration::MAX), &at.key(key), mistakes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_next_hop_is_a_host_and_perhaps_a_port() {
+        assert_eq!(next_hop("mx.example.org:2525"), Ok(("mx.example.org".into(), 2525)));
+        assert_eq!(next_hop("mx.example.org"), Ok(("mx.example.org".into(), 25)));
+        assert_eq!(next_hop("127.0.0.1:26"), Ok(("127.0.0.1".into(), 26)));
+        assert_eq!(next_hop("[::1]:26"), Ok(("::1".into(), 26)));
+        assert_eq!(next_hop("::1"), Ok(("::1".into(), 25)));
+        for bad in ["", "host:", "host:0", "host:99999", "two words:25", "[::1:25"] {
+            assert!(next_hop(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What lies where in the data directory.
+
+use std::path::PathBuf;
+
+use crate::config::Settings;
+
+/// Accepted messages until they are delivered.
+pub(crate) fn spool(settings: &Settings) -> PathBuf {
+    settings.server.data_dir.join("spool")
+}
+
+/// Compiled plugins.
+pub(crate) fn cache(settings: &Settings) -> PathBuf {
+    settings.server.data_dir.join("cache")
+}
+
+/// The spool's settings as the spool takes them.
+pub(crate) fn spool_options(settings: &Settings) -> wasmail_spool::Options {
+    use wasmail_spool::Durability;
+    let spool = &settings.spool;
+    wasmail_spool::Options {
+        durability: if spool.sync { Durability::Synced } else { Durability::Unsynced },
+        segment_size: spool.segment_size.0,
+        inline_max: spool.inline_max.len(),
+        messages_max: spool.messages_max,
+        min_free: spool.min_free.0,
+    }
+}
