@@ -4,12 +4,18 @@
 //! is the driver that does it all in memory.
 
 pub mod client;
+mod command;
+mod data;
+#[cfg(test)]
+mod fixture;
 mod limits;
+mod line;
 mod rehearsal;
+mod replies;
 mod server;
+mod trace;
 
+pub use command::{Command, CommandError, Mail};
 pub use limits::Limits;
 pub use rehearsal::{Message, Rehearsal};
-pub use server::{
-    Commit, CommitFailure, Ended, Fate, Iprev, LineEndings, Now, Session, SessionConfig, Step,
-};
+pub use server::{Commit, CommitFailure, Ended, Fate, Iprev, LineEndings, Now, Session, SessionConfig, Step};

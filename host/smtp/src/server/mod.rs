@@ -1,24 +1,59 @@
 //! The server's side of an SMTP session.
 
+mod answers;
+mod commands;
+mod content;
 mod step;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use wasmail_mail::Connection;
-use wasmail_policy::{Context, Decision, Hook};
+use wasmail_policy::{Context, Hook};
+
+use crate::data::Reception;
+use crate::line::LineReader;
+use crate::{replies, trace};
 
 pub use step::{Commit, CommitFailure, Ended, Fate, Iprev, LineEndings, Now, SessionConfig, Step};
 
-/// One client's session: takes octets, asks policy, gives replies.
+/// One client's session: takes octets, asks policy, gives replies. Knows no socket and no clock.
+///
+/// The order of commands is told by the context: greeted when there is a `hello`, in a transaction when there is one.
 pub struct Session {
     config: Arc<SessionConfig>,
     context: Context,
+    state: State,
+    lines: LineReader,
     output: Vec<u8>,
-    asking: Option<Hook>,
+    /// Whether there is a draft that nobody wants any more.
+    discard: bool,
+    shutting_down: bool,
+    /// Commands since the last accepted message.
+    without_progress: u32,
+    iprev: Option<Iprev>,
     started: Instant,
     active: Instant,
     ended: Option<Ended>,
+}
+
+/// What the session waits for.
+#[derive(Debug)]
+enum State {
+    /// A command.
+    Ready,
+    /// QUIT, for `connect` was denied.
+    Unwelcome,
+    /// The answer of policy.
+    Asking(Hook),
+    /// The end of the data.
+    Receiving(Box<Reception>),
+    /// The message to be durable.
+    Committing,
+    /// Nothing: `disconnect` is to be asked.
+    Leaving,
+    /// Nothing.
+    Closed,
 }
 
 impl Session {
@@ -28,8 +63,13 @@ impl Session {
         Self {
             config,
             context: Context::new(connection),
+            state: State::Asking(Hook::Connect),
+            lines: LineReader::default(),
             output: Vec::new(),
-            asking: Some(Hook::Connect),
+            discard: false,
+            shutting_down: false,
+            without_progress: 0,
+            iprev: None,
             started: now.monotonic,
             active: now.monotonic,
             ended: None,
@@ -38,11 +78,28 @@ impl Session {
 
     /// Consumes octets from the front of `input`, which the driver keeps, and says what to do next.
     ///
-    /// While a question or a commit is open nothing is consumed, and the same step is returned again.
+    /// `input` must be all that was read and not consumed yet: what follows DATA in it was sent before 354. While a
+    /// question or a commit is open nothing is consumed, and the same step is returned again.
     pub fn step(&mut self, input: &mut &[u8], now: Now) -> Step {
-        self.active = now.monotonic;
-        *input = &[];
-        self.asking.map_or(Step::Read, Step::Ask)
+        if !input.is_empty() {
+            self.active = now.monotonic;
+        }
+        loop {
+            if std::mem::take(&mut self.discard) {
+                return Step::Discard;
+            }
+            let step = match self.state {
+                State::Ready | State::Unwelcome => self.next_command(input),
+                State::Receiving(_) => self.receive(input),
+                State::Asking(hook) => Some(Step::Ask(hook)),
+                State::Committing => Some(self.commit(now)),
+                State::Leaving => self.ask(Hook::Disconnect),
+                State::Closed => Some(Step::Close),
+            };
+            if let Some(step) = step {
+                return step;
+            }
+        }
     }
 
     /// The session as policy sees it.
@@ -56,25 +113,14 @@ impl Session {
         &mut self.context
     }
 
-    /// Answers [`Step::Ask`].
-    pub fn answer(&mut self, _decision: Decision, now: Now) {
-        self.active = now.monotonic;
-        self.asking = None;
-    }
-
     /// The octets that [`Step::Body`] speaks of; valid until the next step.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        &[]
+        match &self.state {
+            State::Receiving(reception) => reception.body(),
+            _ => &[],
+        }
     }
-
-    /// Answers [`Step::Commit`]: the queue id, or why there is none.
-    pub fn committed(&mut self, _outcome: Result<String, CommitFailure>, now: Now) {
-        self.active = now.monotonic;
-    }
-
-    /// The draft could not take what [`Step::Body`] gave: the rest is read and thrown away, then 452 or 451 follows.
-    pub fn body_failed(&mut self, _failure: CommitFailure) {}
 
     /// Octets came before the greeting was written.
     pub fn early_talker(&mut self) {
@@ -82,28 +128,43 @@ impl Session {
     }
 
     /// What reverse DNS said: the name, when there is one, and whether it is confirmed.
-    pub fn reverse_dns(&mut self, _iprev: Iprev, host: Option<String>) {
+    pub fn reverse_dns(&mut self, iprev: Iprev, host: Option<String>) {
+        self.iprev = Some(iprev);
         self.context.connection.remote.info.clone_from(&host);
         self.context.connection.remote.host = host;
     }
 
-    /// The client has gone: the session ends without a reply.
-    pub fn peer_closed(&mut self, _now: Now) {
+    /// The client has gone: the session ends without a reply. A message that is being committed is still accepted.
+    pub fn peer_closed(&mut self, now: Now) {
+        self.active = now.monotonic;
         self.context.connection.remote.closed = true;
+        match self.state {
+            State::Committing | State::Leaving | State::Closed | State::Asking(Hook::Disconnect) => {}
+            _ => self.leave(Fate::Abandoned),
+        }
     }
 
-    /// When [`Session::timed_out`] is to be called if nothing has come.
+    /// When [`Session::timed_out`] is to be called if nothing has come and nobody is asked.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         let limits = &self.config.limits;
         (self.active + limits.idle).min(self.started + limits.total)
     }
 
-    /// The deadline has passed: 421 4.4.2, and the session ends.
-    pub fn timed_out(&mut self, _now: Now) {}
+    /// The deadline has passed: 421 4.4.2, and the session ends. Nothing happens while policy or the spool is waited
+    /// for, since that is not the client's fault.
+    pub fn timed_out(&mut self, now: Now) {
+        self.active = now.monotonic;
+        if matches!(self.state, State::Ready | State::Unwelcome | State::Receiving(_)) {
+            self.say_and_leave(replies::TIMED_OUT, Fate::Abandoned);
+        }
+    }
 
-    /// The server is shutting down: 421 4.3.2 as soon as no transaction is running.
-    pub fn drain(&mut self, _now: Now) {}
+    /// The server is shutting down: 421 4.3.2 as soon as no transaction is running (RFC 5321 §3.8).
+    pub fn drain(&mut self, now: Now) {
+        self.active = now.monotonic;
+        self.shutting_down = true;
+    }
 
     /// Replies to be written. The driver writes them in one go and empties the buffer.
     pub fn take_output(&mut self) -> &mut Vec<u8> {
@@ -114,4 +175,60 @@ impl Session {
     pub fn take_ended(&mut self) -> Option<Ended> {
         self.ended.take()
     }
+
+    fn ask(&mut self, hook: Hook) -> Option<Step> {
+        self.state = State::Asking(hook);
+        None
+    }
+
+    fn say(&mut self, reply: &str) {
+        let last = &mut self.context.connection.last_response;
+        last.clear();
+        last.push_str(reply);
+        self.output.extend_from_slice(reply.as_bytes());
+    }
+
+    /// Ends the transaction, if there is one.
+    fn end_transaction(&mut self, fate: Fate) {
+        if let Some(transaction) = self.context.transaction.take() {
+            let reply = self.context.connection.last_response.clone();
+            self.ended = Some(Ended { transaction, fate, reply });
+        }
+    }
+
+    /// Ends the session. A transaction that is running ends like this.
+    fn leave(&mut self, fate: Fate) {
+        self.discard |= matches!(self.state, State::Receiving(_) | State::Asking(Hook::DataPost | Hook::Queue));
+        self.end_transaction(fate);
+        self.state = State::Leaving;
+    }
+
+    fn say_and_leave(&mut self, reply: &str, fate: Fate) {
+        self.say(reply);
+        self.leave(fate);
+    }
+
+    fn commit(&self, now: Now) -> Step {
+        // There is a transaction as long as a message is being committed.
+        let Some(transaction) = &self.context.transaction else { return Step::Discard };
+        let facts = &transaction.facts;
+        let mut header = trace::fields(&self.config, &self.context.connection, self.iprev, facts, now.wall);
+        header.reserve(facts.header.len() + 2);
+        facts.header.fields().iter().for_each(|field| header.extend_from_slice(field.raw()));
+        header.extend_from_slice(b"\r\n");
+        Step::Commit(Commit { header, envelope: facts.envelope() })
+    }
+
+    /// Octets of memory that are held for input and output.
+    #[cfg(test)]
+    fn held(&self) -> usize {
+        let content = match &self.state {
+            State::Receiving(reception) => reception.held(),
+            _ => 0,
+        };
+        content + self.lines.held() + self.output.capacity()
+    }
 }
+
+#[cfg(test)]
+mod tests;

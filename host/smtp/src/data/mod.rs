@@ -1,0 +1,215 @@
+//! Receives a message: the header section is collected, the body streams through in large pieces.
+
+mod collector;
+mod content;
+
+use wasmail_mail::HeaderSection;
+
+use crate::{CommitFailure, Limits, LineEndings};
+use collector::HeaderCollector;
+use content::{Content, ContentReader};
+
+/// Octets of body that are handed over at once: large enough that a write costs little per octet, small enough that a
+/// thousand sessions in DATA stay below 100 MB.
+const BODY_CHUNK: usize = 64 * 1024;
+/// Octets of content that are read at once while the header section lasts, so that little body is copied twice.
+const HEADER_CHUNK: usize = 4 * 1024;
+
+/// A message on its way in. Never holds more than the header section and one piece of body.
+#[derive(Debug)]
+pub(crate) struct Reception {
+    content: ContentReader,
+    phase: Phase,
+    body: Vec<u8>,
+    /// Whether `body` was handed over.
+    handed: bool,
+    ended: bool,
+    size: u64,
+    refusal: Option<Refusal>,
+    drained: u64,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Header(HeaderCollector),
+    Body,
+    /// The message is refused; what still comes of it is thrown away.
+    Draining,
+}
+
+/// Why a message is refused, whatever policy says. The reply waits for the final dot: sooner, and the rest would be
+/// read as commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// More octets than a message may have.
+    TooLarge,
+    /// A header section of more octets than it may have.
+    HeaderTooLarge,
+    /// A header section of more fields than it may have.
+    TooManyFields,
+    /// More `Received` fields than a message may have.
+    TooManyHops,
+    /// A line of more octets than it may have.
+    LineTooLong,
+    /// A NUL.
+    Nul,
+    /// The draft could not take a piece of the body.
+    Storage(CommitFailure),
+}
+
+/// What came of some input.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// All input is consumed.
+    More,
+    /// The header section is complete.
+    Header(HeaderSection),
+    /// A piece of the body is there.
+    Body,
+    /// The message is refused from here on.
+    Refused,
+    /// The data have ended; if the message is refused, for this reason.
+    End(Option<Refusal>),
+    /// A CR that ends no line.
+    BareCr,
+    /// An LF that ends no line.
+    BareLf,
+    /// A refused message that does not end.
+    Endless(Refusal),
+}
+
+impl Reception {
+    /// Right after 354.
+    pub(crate) fn new(endings: LineEndings) -> Self {
+        Self {
+            content: ContentReader::new(endings),
+            phase: Phase::Header(HeaderCollector::default()),
+            body: Vec::new(),
+            handed: false,
+            ended: false,
+            size: 0,
+            refusal: None,
+            drained: 0,
+        }
+    }
+
+    /// Octets of content so far.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The piece of body that is handed over.
+    pub(crate) fn body(&self) -> &[u8] {
+        if self.handed { &self.body } else { &[] }
+    }
+
+    /// Refuses the message; the first reason stands.
+    pub(crate) fn refuse(&mut self, refusal: Refusal) {
+        self.refusal.get_or_insert(refusal);
+    }
+
+    /// Takes octets from the front of `input` until there is something to say.
+    pub(crate) fn take(&mut self, input: &mut &[u8], limits: &Limits) -> Progress {
+        if std::mem::take(&mut self.handed) {
+            self.body.clear();
+        }
+        loop {
+            if let Some(progress) = self.settle(limits) {
+                return progress;
+            }
+            if input.is_empty() {
+                return Progress::More;
+            }
+            match self.read(input, limits) {
+                Content::More => {}
+                Content::End => self.ended = true,
+                Content::BareCr => return Progress::BareCr,
+                Content::BareLf => return Progress::BareLf,
+            }
+        }
+    }
+
+    /// What there is to say of what was read so far.
+    fn settle(&mut self, limits: &Limits) -> Option<Progress> {
+        if let Some(section) = self.header_section(limits) {
+            return Some(Progress::Header(section));
+        }
+        if let Some(refusal) = self.refusal
+            && let Some(progress) = self.drain(refusal, limits)
+        {
+            return Some(progress);
+        }
+        if !self.body.is_empty() && (self.ended || self.body.len() >= BODY_CHUNK) {
+            self.handed = true;
+            return Some(Progress::Body);
+        }
+        self.ended.then_some(Progress::End(self.refusal))
+    }
+
+    fn read(&mut self, input: &mut &[u8], limits: &Limits) -> Content {
+        // Never 0: a full body has been handed over before.
+        let body_room = BODY_CHUNK.saturating_sub(self.body.len()).max(1);
+        let (sink, room) = match &mut self.phase {
+            Phase::Header(collector) => (&mut collector.pending, HEADER_CHUNK),
+            Phase::Body | Phase::Draining => (&mut self.body, body_room),
+        };
+        let held = sink.len();
+        let content = self.content.read(input, sink, room);
+        self.size += (sink.len() - held) as u64;
+        self.judge(limits);
+        content
+    }
+
+    fn judge(&mut self, limits: &Limits) {
+        if self.size > limits.message_size {
+            self.refuse(Refusal::TooLarge);
+        }
+        if self.content.longest_line() > limits.text_line {
+            self.refuse(Refusal::LineTooLong);
+        }
+        if self.content.nul() {
+            self.refuse(Refusal::Nul);
+        }
+    }
+
+    /// Throws away what is held of a refused message. Says so the first time.
+    fn drain(&mut self, refusal: Refusal, limits: &Limits) -> Option<Progress> {
+        if !matches!(self.phase, Phase::Draining) {
+            self.phase = Phase::Draining;
+            self.body = Vec::new();
+            return Some(Progress::Refused);
+        }
+        self.drained += self.body.len() as u64;
+        self.body.clear();
+        (self.drained > limits.drain).then_some(Progress::Endless(refusal))
+    }
+
+    /// The header section, once, when it is complete.
+    fn header_section(&mut self, limits: &Limits) -> Option<HeaderSection> {
+        let Phase::Header(collector) = &mut self.phase else { return None };
+        let complete = match collector.cut(limits) {
+            Ok(complete) => complete || self.ended,
+            Err(refusal) => {
+                self.refuse(refusal);
+                return None;
+            }
+        };
+        if !complete {
+            return None;
+        }
+        let (section, body) = std::mem::take(collector).finish();
+        self.phase = Phase::Body;
+        self.body = body;
+        Some(section)
+    }
+
+    /// Octets of memory that are held.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        let header = match &self.phase {
+            Phase::Header(collector) => collector.held(),
+            Phase::Body | Phase::Draining => 0,
+        };
+        header + self.body.capacity()
+    }
+}

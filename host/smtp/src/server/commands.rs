@@ -1,0 +1,170 @@
+//! Commands: is it their turn, and what do they change?
+
+use wasmail_mail::{Hello, HelloVerb, Mailbox, Recipient, Transaction};
+use wasmail_policy::{Hook, TransactionContext};
+
+use super::{Fate, Session, State, Step};
+use crate::command::{Command, CommandError, Mail, looks_like_http};
+use crate::line::LineFault;
+use crate::replies;
+
+impl Session {
+    /// Reads the next command line and carries it out.
+    pub(super) fn next_command(&mut self, input: &mut &[u8]) -> Option<Step> {
+        if self.shutting_down && self.context.transaction.is_none() {
+            self.say_and_leave(replies::SHUTTING_DOWN, Fate::Abandoned);
+            return None;
+        }
+        let outcome = self.lines.read(input, self.config.limits.command_line, self.config.line_endings);
+        let Some(outcome) = outcome else { return Some(Step::Read) };
+        self.lines.take_into(&mut self.context.connection.current_line);
+        let more = !input.is_empty();
+        self.context.connection.counters.pipelining |= more;
+        match outcome {
+            Ok(()) => self.command_line(more),
+            Err(fault) => self.bad_line(fault),
+        }
+        None
+    }
+
+    fn command_line(&mut self, more: bool) {
+        let command = Command::parse(&self.context.connection.current_line, self.config.limits.path);
+        match (&self.state, command) {
+            (_, Ok(Command::Quit)) => self.quit(),
+            (_, Err(error @ (CommandError::Http | CommandError::Bdat))) => self.bad_command(error),
+            (State::Unwelcome, _) => self.error(replies::NOT_WELCOME),
+            (_, Ok(command)) => self.command(command, more),
+            (_, Err(error)) => self.bad_command(error),
+        }
+    }
+
+    fn command(&mut self, command: Command, more: bool) {
+        self.without_progress += 1;
+        if self.without_progress > self.config.limits.commands_without_progress {
+            return self.say_and_leave(replies::NO_PROGRESS, Fate::Abandoned);
+        }
+        match command {
+            Command::Hello(hello) => self.hello(hello),
+            Command::Mail(mail) => self.mail(mail),
+            Command::Rcpt(recipient) => self.rcpt(recipient),
+            Command::Data => self.data(more),
+            Command::Rset => self.rset(),
+            Command::Noop => self.say(replies::OK),
+            Command::Vrfy => self.say(replies::CANNOT_VERIFY),
+            Command::Expn => self.say(replies::NO_EXPANSION),
+            Command::Help => self.say(replies::HELP),
+            Command::Quit => self.quit(),
+        }
+    }
+
+    fn bad_line(&mut self, fault: LineFault) {
+        // A request of HTTP may be longer than a command line, and its next lines are no commands either.
+        if fault == LineFault::TooLong && looks_like_http(&self.context.connection.current_line) {
+            return self.bad_command(CommandError::Http);
+        }
+        let (reply, leave) = replies::line_fault(fault);
+        self.refuse(reply, leave);
+    }
+
+    fn bad_command(&mut self, error: CommandError) {
+        let (reply, leave) = replies::command_error(error);
+        self.refuse(&reply, leave);
+    }
+
+    fn refuse(&mut self, reply: &str, leave: bool) {
+        self.error(reply);
+        if leave && matches!(self.state, State::Ready | State::Unwelcome) {
+            self.leave(Fate::Rejected);
+        }
+    }
+
+    /// Refuses a command for what it is; one too many ends the session.
+    fn error(&mut self, reply: &str) {
+        let errors = &mut self.context.connection.counters.errors;
+        *errors += 1;
+        if *errors > self.config.limits.bad_commands {
+            self.say_and_leave(replies::TOO_MANY_ERRORS, Fate::Abandoned);
+        } else {
+            self.say(reply);
+        }
+    }
+
+    fn quit(&mut self) {
+        let reply = replies::closing(&self.config.hostname);
+        self.say_and_leave(&reply, Fate::Abandoned);
+    }
+
+    fn rset(&mut self) {
+        self.say(replies::RESET);
+        self.end_transaction(Fate::Abandoned);
+    }
+
+    /// A greeting begins everything anew (RFC 5321 §4.1.4).
+    fn hello(&mut self, hello: Hello) {
+        self.end_transaction(Fate::Abandoned);
+        let extended = hello.verb == HelloVerb::Ehlo;
+        self.context.connection.counters.esmtp |= extended;
+        self.context.connection.hello = Some(hello);
+        self.ask(if extended { Hook::Ehlo } else { Hook::Helo });
+    }
+
+    fn mail(&mut self, mail: Mail) {
+        let Some(hello) = &self.context.connection.hello else { return self.error(replies::GREETING_FIRST) };
+        if hello.verb == HelloVerb::Helo && !mail.parameters.is_empty() {
+            return self.error(replies::EXTENSION_UNDER_HELO);
+        }
+        if self.context.transaction.is_some() {
+            return self.error(replies::NESTED_MAIL);
+        }
+        if mail.size.is_some_and(|size| size > self.config.limits.message_size) {
+            let reply = replies::declared_too_large(&self.config.limits);
+            return self.say(&reply);
+        }
+        self.begin_transaction(mail);
+        self.ask(Hook::Mail);
+    }
+
+    fn begin_transaction(&mut self, mail: Mail) {
+        let connection = &mut self.context.connection;
+        connection.counters.transactions += 1;
+        let uuid = format!("{}.{}", connection.uuid, connection.counters.transactions);
+        let mut facts = Transaction::new(uuid, mail.reverse_path, connection.relaying);
+        facts.parameters = mail.parameters;
+        facts.declared_size = mail.size;
+        facts.body = mail.body;
+        facts.smtputf8 = mail.smtputf8;
+        self.context.transaction = Some(TransactionContext::new(facts));
+    }
+
+    fn rcpt(&mut self, recipient: Recipient) {
+        let Some(transaction) = &mut self.context.transaction else { return self.error(replies::MAIL_FIRST) };
+        let facts = &mut transaction.facts;
+        if !recipient.path.mailbox().is_none_or(Mailbox::is_ascii) && !facts.smtputf8 {
+            return self.error(replies::RECIPIENT_NEEDS_UTF8);
+        }
+        if facts.recipients.len() >= self.config.limits.recipients {
+            facts.recipient_counts.deferred += 1;
+            self.context.connection.counters.recipients.deferred += 1;
+            return self.say(replies::TOO_MANY_RECIPIENTS);
+        }
+        transaction.candidate = Some(recipient);
+        self.ask(Hook::Rcpt);
+    }
+
+    /// DATA. It must be the last of a group (RFC 2920 §3.1): what follows it was sent by one who does not wait for 354.
+    /// Were DATA refused now, that content would be read as commands, so such a session ends whatever the answer
+    /// would have been.
+    fn data(&mut self, more: bool) {
+        if more {
+            self.error(replies::CONTENT_TOO_EARLY);
+            return self.leave(Fate::Rejected);
+        }
+        let Some(transaction) = &self.context.transaction else { return self.error(replies::MAIL_FIRST) };
+        if transaction.facts.recipients.is_empty() {
+            let refused = transaction.facts.recipient_counts.rejected + transaction.facts.recipient_counts.deferred;
+            let reply = if refused > 0 { replies::NO_VALID_RECIPIENTS } else { replies::RCPT_FIRST };
+            return self.error(reply);
+        }
+        self.ask(Hook::Data);
+    }
+}

@@ -1,0 +1,241 @@
+//! Trace fields: `Received` (RFC 5321 §4.4) and `Authentication-Results` (RFC 8601).
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use wasmail_mail::{Connection, Field, HeaderSection, HelloVerb, Transaction};
+
+use crate::{Iprev, SessionConfig};
+
+const AUTHENTICATION_RESULTS: &str = "Authentication-Results";
+
+/// The fields that go above the header section, each with its CRLF: `Authentication-Results`, then `Received`, so that
+/// whoever trusts our `Received` knows that what stands above it is ours too (RFC 8601 §5).
+pub(crate) fn fields(
+    config: &SessionConfig,
+    connection: &Connection,
+    iprev: Option<Iprev>,
+    transaction: &Transaction,
+    wall: SystemTime,
+) -> Vec<u8> {
+    let results = results(config, connection, iprev);
+    let received = received(config, connection, transaction, wall);
+    let mut octets = Vec::new();
+    for (name, value) in [(AUTHENTICATION_RESULTS, results), ("Received", received)] {
+        // Every part was checked when it came in and none has 998 octets; a host name from the configuration that
+        // cannot stand in a field costs the field, not the message.
+        if let Ok(field) = Field::new(name, &value) {
+            octets.extend_from_slice(field.raw());
+        }
+    }
+    octets
+}
+
+fn received(config: &SessionConfig, connection: &Connection, transaction: &Transaction, wall: SystemTime) -> String {
+    let hello = connection.hello.as_ref().map_or("unknown", |hello| hello.host.as_str());
+    let mut value = format!("from {hello} (");
+    if let Some(info) = &connection.remote.info {
+        let _ = write!(value, "{info} ");
+    }
+    let _ = write!(value, "{}) by {} ({})", literal(connection.remote.ip), config.hostname, config.software);
+    let _ = write!(value, " with {} id {}", protocol(connection, transaction.smtputf8), transaction.uuid);
+    // With several recipients the field would tell each of the others (RFC 5321 §7.2).
+    if let [recipient] = transaction.recipients.as_slice() {
+        let _ = write!(value, " for {}", recipient.path);
+    }
+    let _ = write!(value, "; {}", date(wall));
+    value
+}
+
+/// An address literal (RFC 5321 §4.1.3).
+fn literal(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => format!("[{ip}]"),
+        IpAddr::V6(ip) => format!("[IPv6:{ip}]"),
+    }
+}
+
+/// The protocol by its registered name (RFC 3848, RFC 6531 §4.3).
+fn protocol(connection: &Connection, smtputf8: bool) -> String {
+    let extended = connection.hello.as_ref().is_some_and(|hello| hello.verb == HelloVerb::Ehlo);
+    let base = match (extended, smtputf8) {
+        (true, true) => "UTF8SMTP",
+        (true, false) => "ESMTP",
+        (false, _) => return "SMTP".to_owned(),
+    };
+    let tls = if connection.tls.is_some() { "S" } else { "" };
+    let auth = if connection.auth.is_some() { "A" } else { "" };
+    format!("{base}{tls}{auth}")
+}
+
+/// A date and time in UTC (RFC 5322 §3.3).
+fn date(wall: SystemTime) -> String {
+    let time = Timestamp::try_from(wall).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC);
+    // The years of a clock that can be set fit the format.
+    jiff::fmt::rfc2822::to_string(&time).unwrap_or_default()
+}
+
+/// The value of `Authentication-Results`: what we know ourselves, else `none` (RFC 8601 §2.2).
+fn results(config: &SessionConfig, connection: &Connection, iprev: Option<Iprev>) -> String {
+    let mut value = config.hostname.clone();
+    if let Some(iprev) = iprev {
+        let _ =
+            write!(value, "; iprev={} policy.iprev={}", iprev_result(iprev), pvalue(&connection.remote.ip.to_string()));
+    }
+    if let Some(auth) = &connection.auth {
+        let _ = write!(value, "; auth=pass smtp.auth={}", pvalue(&auth.identity));
+    }
+    if iprev.is_none() && connection.auth.is_none() {
+        value.push_str("; none");
+    }
+    value
+}
+
+fn iprev_result(iprev: Iprev) -> &'static str {
+    match iprev {
+        Iprev::Pass => "pass",
+        Iprev::Fail => "fail",
+        Iprev::TempError => "temperror",
+        Iprev::PermError => "permerror",
+    }
+}
+
+/// A value, in quotes unless it is a token with perhaps an `@` (RFC 8601 §2.2).
+fn pvalue(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_@+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    let escaped: String = text
+        .chars()
+        .filter(|c| !c.is_control())
+        .flat_map(|c| if matches!(c, '"' | '\\') { vec!['\\', c] } else { vec![c] })
+        .collect();
+    format!("\"{escaped}\"")
+}
+
+/// Removes the fields that claim to be our own results (RFC 8601 §5), and those of which nobody can tell whose they
+/// are.
+pub(crate) fn remove_forged(header: &mut HeaderSection, hostname: &str) {
+    header.remove_where(|field| {
+        field.is(AUTHENTICATION_RESULTS)
+            && authserv_id(&field.value()).is_none_or(|id| id.trim_end_matches('.').eq_ignore_ascii_case(hostname))
+    });
+}
+
+/// The first word of the field that stands outside comments (RFC 8601 §2.2), quotes taken off.
+fn authserv_id(value: &str) -> Option<String> {
+    let rest = skip_comments(value)?;
+    let id: String = match rest.strip_prefix('"') {
+        Some(quoted) => quoted[..quoted.find('"')?].replace('\\', ""),
+        None => rest.chars().take_while(|c| !c.is_whitespace() && !matches!(c, ';' | '(')).collect(),
+    };
+    (!id.is_empty()).then_some(id)
+}
+
+/// Skips white space and comments, which nest (RFC 5322 §3.2.2); none if one does not close.
+fn skip_comments(text: &str) -> Option<&str> {
+    let mut depth = 0_usize;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if depth > 0 => escaped = true,
+            '(' => depth += 1,
+            ')' if depth > 0 => depth -= 1,
+            c if depth > 0 || c.is_whitespace() => {}
+            _ => return Some(&text[at..]),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{config, connection};
+    use std::time::Duration;
+    use wasmail_mail::{Auth, ForwardPath, Hello, Recipient, ReversePath, Tls};
+
+    fn transaction(recipients: &[&str]) -> Transaction {
+        let mut transaction = Transaction::new("u.1".into(), ReversePath::Null, false);
+        transaction.recipients = recipients
+            .iter()
+            .map(|path| Recipient { path: ForwardPath::parse(path).unwrap(), parameters: Vec::new() })
+            .collect();
+        transaction
+    }
+
+    fn wall() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_371_396)
+    }
+
+    fn greeted() -> Connection {
+        let mut connection = connection();
+        connection.hello = Some(Hello { verb: HelloVerb::Ehlo, host: "client.example".into() });
+        connection
+    }
+
+    #[test]
+    fn received_names_both_ends_and_the_only_recipient() {
+        let mut connection = greeted();
+        connection.remote.info = Some("host.example".into());
+        assert_eq!(
+            received(&config(), &connection, &transaction(&["<b@example.test>"]), wall()),
+            "from client.example (host.example [192.0.2.1]) by mx.example.test (wasmail) with ESMTP id u.1 \
+             for <b@example.test>; Sun, 22 Nov 2026 18:16:36 +0000"
+        );
+        let many = received(&config(), &connection, &transaction(&["<b@example.test>", "<c@example.test>"]), wall());
+        assert!(!many.contains(" for "), "{many}");
+    }
+
+    #[test]
+    fn the_protocol_has_its_registered_name() {
+        let mut connection = greeted();
+        assert_eq!(protocol(&connection, false), "ESMTP");
+        assert_eq!(protocol(&connection, true), "UTF8SMTP");
+        connection.tls = Some(Tls { version: "TLSv1.3".into(), cipher: "x".into(), sni: None, peer_certificate: None });
+        connection.auth = Some(Auth { identity: "a b".into(), mechanism: "PLAIN".into() });
+        assert_eq!(protocol(&connection, false), "ESMTPSA");
+        assert_eq!(protocol(&connection, true), "UTF8SMTPSA");
+        connection.hello = Some(Hello { verb: HelloVerb::Helo, host: "c".into() });
+        assert_eq!(protocol(&connection, false), "SMTP");
+    }
+
+    #[test]
+    fn results_tell_what_we_know() {
+        let mut connection = greeted();
+        assert_eq!(results(&config(), &connection, None), "mx.example.test; none");
+        connection.auth = Some(Auth { identity: "a \"b".into(), mechanism: "PLAIN".into() });
+        assert_eq!(
+            results(&config(), &connection, Some(Iprev::Pass)),
+            "mx.example.test; iprev=pass policy.iprev=192.0.2.1; auth=pass smtp.auth=\"a \\\"b\""
+        );
+    }
+
+    #[test]
+    fn forged_results_are_removed_in_any_guise() {
+        for (value, stays) in [
+            ("mx.example.test; spf=pass", false),
+            ("MX.Example.TEST 1; spf=pass", false),
+            ("(a (nested) \\) comment) mx.example.test; spf=pass", false),
+            ("\"mx.example.test\"; spf=pass", false),
+            ("mx.example.test.; spf=pass", false),
+            ("mx.example.test(x); spf=pass", false),
+            ("(never closed mx.example.test; spf=pass", false),
+            ("", false),
+            ("other.example; spf=pass", true),
+            ("mx.example.test.evil.example; spf=pass", true),
+        ] {
+            let mut header = HeaderSection::default();
+            header.push_line(format!("authentication-RESULTS:\r\n").as_bytes());
+            header.push_line(format!("\t{value}\r\n").as_bytes());
+            header.push_line(b"Subject: mx.example.test\r\n");
+            remove_forged(&mut header, "mx.example.test");
+            assert_eq!(header.fields().len(), 1 + usize::from(stays), "{value}");
+        }
+    }
+}
