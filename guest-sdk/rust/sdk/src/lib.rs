@@ -39,6 +39,7 @@
 extern crate self as wasmail_guest;
 
 pub mod bindings;
+mod choices;
 #[cfg(not(target_family = "wasm"))]
 mod example;
 pub mod log;
@@ -47,7 +48,7 @@ mod network;
 mod outcome;
 mod plugin;
 mod read;
-mod refusal;
+
 #[doc(hidden)]
 pub mod rt;
 #[cfg(not(target_family = "wasm"))]
@@ -57,17 +58,17 @@ mod status;
 pub use bindings::describe::exports::wasmail::policy::describe::Manifest;
 pub use bindings::wasmail::policy::message::Field;
 pub use bindings::wasmail::policy::types::*;
+pub use choices::{Check, Exempt, Refusal};
 pub use message::{Body, Message};
 pub use network::Network;
 pub use plugin::{NoConfig, Plugin};
-pub use refusal::Refusal;
 pub use wasmail_guest_macros::plugin;
 
 /// What most plugins name.
 pub mod prelude {
     pub use crate::{
-        ConnectOutcome, Connection, Message, Outcome, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction,
-        log, plugin,
+        Check, ConnectOutcome, Connection, Exempt, Message, Outcome, Plugin, Recipient, Refusal, ReplyingOutcome,
+        Scope, Transaction, log, plugin,
     };
     pub use serde::{Deserialize, Serialize};
 }
