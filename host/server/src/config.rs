@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmail_policy::Chain;
-use wasmail_queue::Backoff;
+use wasmail_queue::Policy;
 use wasmail_smtp::SessionConfig;
 use wasmail_spool::Options;
 
@@ -126,7 +126,7 @@ pub struct DeliveryConfig {
     /// shared.
     pub concurrency: usize,
     /// When a delivery that failed for now is tried again, and when it is given up.
-    pub backoff: Backoff,
+    pub retry: Policy,
 }
 
 impl DeliveryConfig {

@@ -1,1 +1,22 @@
 //! The tokio host: listeners, connections, DNS and delivery.
+//!
+//! A [`Server`] drives a sans-IO session for each client, keeps accepted messages in the spool, and carries them to a
+//! Maildir or to a next hop. It knows no configuration file and no wasm: the daemon gives it values and chains.
+
+mod config;
+mod connection;
+mod delivery;
+mod dns;
+mod error;
+mod limits;
+mod listener;
+mod log;
+mod server;
+mod stop;
+
+pub use config::{
+    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, ListenerConfig, MaildirConfig, MaildirLayout,
+    NextHopConfig, ReverseDns, ServerConfig, SpoolConfig,
+};
+pub use error::StartError;
+pub use server::{Server, Stopped};

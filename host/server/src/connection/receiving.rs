@@ -1,0 +1,121 @@
+//! A message on its way from the session to the spool, and to those who judge it.
+
+use std::io;
+use std::sync::Arc;
+
+use wasmail_policy::{Body, BoxFuture};
+use wasmail_smtp::{Commit, CommitFailure};
+use wasmail_spool::{CommitError, Draft, SealedDraft, Spool, SpoolId};
+
+use crate::server::House;
+
+/// What there is of the message.
+#[derive(Default)]
+pub(super) enum Receiving {
+    #[default]
+    Nothing,
+    Draft(Box<Draft>),
+    Sealed(Box<SealedDraft>, Option<Arc<dyn Body>>),
+    Failed(CommitFailure),
+}
+
+impl Receiving {
+    /// Adds octets of the body.
+    pub(super) async fn append(&mut self, spool: &Spool, octets: &[u8]) -> Result<(), CommitFailure> {
+        if let Self::Nothing = self {
+            *self = Self::Draft(Box::new(spool.draft()));
+        }
+        let appended = match self {
+            Self::Draft(draft) => draft.append(octets).await.map_err(|error| failed_to_draft(&error)),
+            Self::Failed(failure) => Err(*failure),
+            // The session gives no body after the end of the data.
+            Self::Nothing | Self::Sealed(..) => Ok(()),
+        };
+        appended.inspect_err(|failure| *self = Self::Failed(*failure))
+    }
+
+    /// The body as plugins read it; none when it could not be kept, which the commit will say.
+    pub(super) async fn body(&mut self, house: &House) -> Option<Arc<dyn Body>> {
+        self.seal(&house.spool).await;
+        let Self::Sealed(sealed, shown) = self else { return None };
+        let body = shown.get_or_insert_with(|| {
+            let body = sealed.body().clone();
+            let in_memory = body.len() <= house.inline_max;
+            Arc::new(ShownBody { body, in_memory })
+        });
+        Some(Arc::clone(body))
+    }
+
+    async fn seal(&mut self, spool: &Spool) {
+        *self = match std::mem::take(self) {
+            Self::Nothing => Self::sealed(spool.draft()).await,
+            Self::Draft(draft) => Self::sealed(*draft).await,
+            other => other,
+        };
+    }
+
+    async fn sealed(draft: Draft) -> Self {
+        match draft.seal().await {
+            Ok(sealed) => Self::Sealed(Box::new(sealed), None),
+            Err(error) => Self::Failed(failed_to_draft(&error)),
+        }
+    }
+
+    /// Makes the message durable.
+    pub(super) async fn commit(&mut self, spool: &Spool, commit: Commit) -> Result<SpoolId, CommitFailure> {
+        self.seal(spool).await;
+        match std::mem::take(self) {
+            Self::Sealed(sealed, _) => {
+                let uuid = commit.envelope.uuid.clone();
+                let committed = sealed.commit(commit.envelope, commit.header.into()).await;
+                committed.map_err(|error| failed_to_commit(&uuid, &error))
+            }
+            Self::Failed(failure) => Err(failure),
+            Self::Nothing | Self::Draft(_) => Err(CommitFailure::Io),
+        }
+    }
+
+    /// Forgets the message.
+    pub(super) fn discard(&mut self) {
+        *self = Self::Nothing;
+    }
+}
+
+fn failed_to_draft(error: &io::Error) -> CommitFailure {
+    tracing::error!(%error, "failed to keep a message's body");
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => CommitFailure::Full,
+        _ => CommitFailure::Io,
+    }
+}
+
+fn failed_to_commit(uuid: &str, error: &CommitError) -> CommitFailure {
+    tracing::error!(uuid, %error, "failed to commit a message");
+    match error {
+        CommitError::Full(_) => CommitFailure::Full,
+        CommitError::Io(_) => CommitFailure::Io,
+    }
+}
+
+/// A body of the spool, as policy reads it.
+struct ShownBody {
+    body: wasmail_spool::Body,
+    in_memory: bool,
+}
+
+impl Body for ShownBody {
+    fn len(&self) -> u64 {
+        self.body.len()
+    }
+
+    fn read_at(&self, offset: u64, len: usize) -> BoxFuture<'_, io::Result<Vec<u8>>> {
+        if self.in_memory {
+            return Box::pin(async move { self.body.read_at(offset, len).map(Into::into) });
+        }
+        let body = self.body.clone();
+        Box::pin(async move {
+            let read = tokio::task::spawn_blocking(move || body.read_at(offset, len));
+            read.await.map_err(io::Error::other)?.map(Into::into)
+        })
+    }
+}

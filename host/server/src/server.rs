@@ -1,0 +1,117 @@
+//! The whole: starts everything, runs it, ends it in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::task::JoinSet;
+use wasmail_spool::Spool;
+
+use crate::delivery::{Deliveries, Delivery};
+use crate::dns::Names;
+use crate::limits::Census;
+use crate::listener::{self, Bound};
+use crate::stop::{Phase, Stop};
+use crate::{DnsConfig, ListenerConfig, ReverseDns, ServerConfig, StartError};
+
+/// How long the last words may take when time is up: each client is told 421 and closed.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// A server whose sockets are open and whose spool has been read. It serves once it is [run](Server::run).
+pub struct Server {
+    bound: Vec<Bound>,
+    house: Arc<House>,
+    delivery: Delivery,
+    drain_timeout: Duration,
+}
+
+/// What all connections share.
+pub(crate) struct House {
+    pub(crate) spool: Spool,
+    /// Longest body that the spool keeps in memory while it is judged.
+    pub(crate) inline_max: u64,
+    pub(crate) delivery: Deliveries,
+    pub(crate) names: Option<Arc<Names>>,
+    pub(crate) census: Arc<Census>,
+    pub(crate) stop: Arc<Stop>,
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// Connections that were cut off because their transactions did not end in time; their clients were told 421.
+    pub cut_off: usize,
+    /// Messages that are still to be delivered, after the next start.
+    pub waiting: usize,
+}
+
+impl Server {
+    /// Opens sockets and spool. To be called within a tokio runtime. What the spool still held is put down for delivery.
+    ///
+    /// # Errors
+    /// Names the address that cannot be listened on, or the directory that cannot be used.
+    pub fn bind(config: ServerConfig) -> Result<Self, StartError> {
+        if config.listeners.is_empty() {
+            return Err(StartError::NoListener);
+        }
+        let mut limits = config.connections;
+        limits.total = listener::files_allow(limits.total);
+        let names = names(&config.dns, &config.listeners);
+        let bound = listener::bind_all(config.listeners)?;
+        let inline_max = config.spool.options.inline_max as u64;
+        let (spool, recovered) = Spool::open(&config.spool.dir, config.spool.options).map_err(StartError::Spool)?;
+        let (deliveries, delivery) = Delivery::new(config.delivery, spool.clone(), recovered, SystemTime::now())?;
+        let (census, stop) = (Census::new(limits), Arc::new(Stop::default()));
+        let house = Arc::new(House { spool, inline_max, delivery: deliveries, names, census, stop });
+        Ok(Self { bound, house, delivery, drain_timeout: config.drain_timeout })
+    }
+
+    /// The addresses that are listened on, in the order of the listeners, with the ports that were free.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.bound.iter().map(Bound::address).collect()
+    }
+
+    /// Serves until `shutdown` ends, then drains: nobody is let in any more, running transactions and deliveries end,
+    /// or are cut off after [`ServerConfig::drain_timeout`]. When it returns everything is on disk.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Stopped {
+        let Self { bound, house, delivery, drain_timeout } = self;
+        let delivering = tokio::spawn(delivery.run(Arc::clone(&house.stop)));
+        let mut accepting = JoinSet::new();
+        for bound in bound {
+            accepting.spawn(bound.accept_all(Arc::clone(&house)));
+        }
+        shutdown.await;
+        tracing::info!(connections = house.census.len(), "draining");
+        house.stop.advance(Phase::Draining);
+        accepting.join_all().await;
+        let cut_off = drain(&house, drain_timeout).await;
+        house.stop.advance(Phase::Closing);
+        let waiting = delivering.await.unwrap_or_default();
+        tracing::info!(cut_off, waiting, "stopped");
+        Stopped { cut_off, waiting }
+    }
+}
+
+/// Waits for the connections to end; says how many had to be cut off.
+async fn drain(house: &House, patience: Duration) -> usize {
+    if tokio::time::timeout(patience, house.census.emptied()).await.is_ok() {
+        return 0;
+    }
+    let cut_off = house.census.len();
+    house.stop.advance(Phase::Closing);
+    if tokio::time::timeout(LAST_WORDS, house.census.emptied()).await.is_err() {
+        tracing::warn!(connections = house.census.len(), "some connections did not end");
+    }
+    cut_off
+}
+
+/// Names are looked up if any listener wants it. A machine without name servers can still receive mail.
+fn names(config: &DnsConfig, listeners: &[ListenerConfig]) -> Option<Arc<Names>> {
+    if listeners.iter().all(|listener| listener.reverse_dns == ReverseDns::Off) {
+        return None;
+    }
+    Names::new(config)
+        .inspect_err(|error| tracing::warn!(%error, "no name server can be found: clients' names are not looked up"))
+        .ok()
+}
