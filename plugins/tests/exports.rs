@@ -6,7 +6,16 @@ use wasmparser::{Parser, Payload};
 const COMPONENT_MAX: usize = 256 * 1024;
 
 /// The hooks of each plugin, in the order of a session.
-const HOOKS: [(&str, &[&str]); 2] = [("local-domains", &["rcpt"]), ("relay", &["connect"])];
+const HOOKS: [(&str, &[&str]); 8] = [
+    ("access", &["connect", "helo", "ehlo", "mail", "rcpt", "queue"]),
+    ("early-talker", &["connect", "helo", "ehlo", "data"]),
+    ("headers", &["data-post"]),
+    ("helo-checks", &["helo", "ehlo"]),
+    ("karma", &["mail", "rcpt", "data", "data-post", "disconnect"]),
+    ("local-domains", &["rcpt"]),
+    ("record-envelope", &["data-post"]),
+    ("relay", &["connect"]),
+];
 
 /// The imports and exports of a component, without those of what it is made of.
 fn surface(component: &[u8]) -> (Vec<String>, Vec<String>) {

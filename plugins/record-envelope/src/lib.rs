@@ -96,13 +96,10 @@ impl RecordEnvelope {
     /// Where fields of our names came with the message: they say what the sender wants us to believe.
     fn forged(&self, m: &Message) -> Vec<usize> {
         let names = [&self.0.from_field, &self.0.to_field];
-        // Two short questions are cheaper than the whole header, and nearly always enough.
-        if names.iter().all(|name| name.is_empty() || m.values(name).is_empty()) {
-            return Vec::new();
-        }
-        let ours = |name: &str| names.iter().any(|own| own.eq_ignore_ascii_case(name));
-        let fields = m.fields().into_iter().enumerate();
-        fields.filter(|(_, field)| ours(&field.name)).map(|(position, _)| position).collect()
+        let named = names.into_iter().filter(|name| !name.is_empty());
+        let mut positions: Vec<_> = named.flat_map(|name| m.positions(name)).collect();
+        positions.sort_unstable();
+        positions
     }
 
     fn record(&self, mut outcome: Outcome, t: &Transaction) -> Outcome {

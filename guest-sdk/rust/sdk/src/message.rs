@@ -17,6 +17,17 @@ impl Message {
         self.values(name).into_iter().next()
     }
 
+    /// Where the fields of a name stand, counted from 0 at the top; case means nothing.
+    #[must_use]
+    pub fn positions(&self, name: &str) -> Vec<usize> {
+        // Mostly there is none, and to ask that is cheaper than to take the whole header.
+        if self.values(name).is_empty() {
+            return Vec::new();
+        }
+        let fields = self.fields().into_iter().enumerate();
+        fields.filter(|(_, field)| field.name.eq_ignore_ascii_case(name)).map(|(at, _)| at).collect()
+    }
+
     /// Reads the body from its start, as it is asked for. Give `read` large buffers, or wrap it into a `BufReader`.
     #[must_use]
     pub fn body(&self) -> Body<'_> {
@@ -117,7 +128,7 @@ mod tests {
     fn a_message_is_read_field_by_field_and_body_by_chunks() {
         let m = Message::example("Subject: one\n two\nX: 1\nx: 2\n\nbody\n");
         assert_eq!(m.value("subject").as_deref(), Some("one two"));
-        assert_eq!(m.values("X"), ["1", "2"]);
+        assert_eq!((m.values("X"), m.positions("X")), (vec!["1".to_owned(), "2".to_owned()], vec![1, 2]));
         assert_eq!(m.raw_field(0).as_deref(), Some(&b"Subject: one\r\n two\r\n"[..]));
         let mut body = String::new();
         m.body().read_to_string(&mut body).unwrap();
