@@ -1,15 +1,24 @@
 //! The power is cut at every single operation of a life, and of every recovery.
 
-use super::ledger::{Ledger, check_no_orphans, tiny};
+use super::ledger::{Ledger, check_no_orphans, commit_together, tiny};
 use crate::storage::sim::{Fault, Leaves, Sim};
-use crate::{Deferral, RecipientState, Spool, SpoolId};
+use crate::storage::{Folder, Storage};
+use crate::{Deferral, RecipientState, Spool};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 const NEVER: std::ops::Range<u64> = u64::MAX..u64::MAX;
 
 /// What a cut may leave, each tried at every point.
-const REMAINS: [Leaves; 4] = [Leaves::Synced, Leaves::Everything, Leaves::Some(1), Leaves::Some(2)];
+const REMAINS: [Leaves; 7] = [
+    Leaves::Synced,
+    Leaves::Everything,
+    Leaves::Some(1),
+    Leaves::Some(2),
+    Leaves::Some(3),
+    Leaves::Some(4),
+    Leaves::Some(5),
+];
 
 fn deferred(attempts: u32) -> RecipientState {
     let next_attempt = UNIX_EPOCH + Duration::from_secs(u64::from(attempts) * 60);
@@ -25,7 +34,7 @@ async fn live(spool: &Spool, ledger: &Ledger) {
     ledger.record(spool, old, deferred(1)).await;
     abandon(spool, 50).await;
     abandon(spool, 5000).await;
-    let together = commit_together(spool, ledger, 10..13).await;
+    let together = commit_together(spool, ledger, &[(10, 600), (11, 660), (12, 50)]).await;
     ledger.finish(spool, large).await;
     for number in 20..36 {
         let id = ledger.commit(spool, number, 599).await;
@@ -42,19 +51,6 @@ async fn live(spool: &Spool, ledger: &Ledger) {
 async fn abandon(spool: &Spool, length: usize) {
     let mut draft = spool.draft();
     let _ = draft.append(&vec![b'x'; length]).await;
-}
-
-async fn commit_together(spool: &Spool, ledger: &Ledger, numbers: std::ops::Range<u32>) -> Vec<Option<SpoolId>> {
-    let commit = |number: u32| {
-        let (spool, ledger) = (spool.clone(), ledger.clone());
-        tokio::spawn(async move { ledger.commit(&spool, number, number as usize * 60).await })
-    };
-    let tasks: Vec<_> = numbers.map(commit).collect();
-    let mut ids = Vec::new();
-    for task in tasks {
-        ids.push(task.await.unwrap());
-    }
-    ids
 }
 
 /// Lives on `sim` until the end or the cut.
@@ -77,8 +73,10 @@ async fn next_life(sim: &Sim, ledger: &Ledger, story: &str) {
     }
     drop(spool);
     let again = sim.restart(Leaves::Synced, NEVER, Fault::PowerCut);
-    let (spool, found) = Spool::open_on(Arc::new(again), tiny()).unwrap();
+    let aside = again.list(Folder::Quarantine).unwrap();
+    let (spool, found) = Spool::open_on(Arc::new(again.clone()), tiny()).unwrap();
     ledger.check(&spool, &found, &format!("{story}, then a clean end")).await;
+    assert_eq!(again.list(Folder::Quarantine).unwrap(), aside, "{story}: a false alarm");
 }
 
 #[tokio::test]
@@ -130,6 +128,33 @@ async fn cut_recovery(sim: &Sim, ledger: &Ledger, (first, second): (Leaves, Leav
         if done {
             return;
         }
+    }
+}
+
+#[tokio::test]
+async fn segments_that_go_at_the_same_time_bring_no_finished_message_back() {
+    let mut point = 20;
+    loop {
+        let (sim, ledger) = (Sim::new(point..u64::MAX, Fault::PowerCut), Ledger::default());
+        if let Ok((spool, _)) = Spool::open_on(Arc::new(sim.clone()), tiny()) {
+            let mut ids = Vec::new();
+            for number in 0..12 {
+                ids.push(ledger.commit(&spool, number, 500).await);
+            }
+            // The oldest last: until then it keeps all segments.
+            for id in ids.into_iter().rev() {
+                ledger.finish(&spool, id).await;
+            }
+        }
+        for seed in 0..24 {
+            let after = sim.restart(Leaves::Some(seed), NEVER, Fault::PowerCut);
+            let (spool, found) = Spool::open_on(Arc::new(after), tiny()).unwrap();
+            ledger.check(&spool, &found, &format!("cut at {point}, seed {seed}")).await;
+        }
+        if sim.operations() < point {
+            break;
+        }
+        point += 1;
     }
 }
 

@@ -156,6 +156,20 @@ impl Entry {
     }
 }
 
+/// Commits messages of these numbers and lengths at the same time.
+pub(super) async fn commit_together(spool: &Spool, ledger: &Ledger, messages: &[(u32, usize)]) -> Vec<Option<SpoolId>> {
+    let commit = |&(number, length): &(u32, usize)| {
+        let (spool, ledger) = (spool.clone(), ledger.clone());
+        tokio::spawn(async move { ledger.commit(&spool, number, length).await })
+    };
+    let tasks: Vec<_> = messages.iter().map(commit).collect();
+    let mut ids = Vec::new();
+    for task in tasks {
+        ids.push(task.await.unwrap());
+    }
+    ids
+}
+
 /// The bodies directory holds what `found` needs and nothing else.
 pub(super) fn check_no_orphans(storage: &dyn Storage, found: &[crate::Recovered], story: &str) {
     let ids: BTreeSet<String> = found.iter().map(|message| message.id.to_string()).collect();
