@@ -42,6 +42,10 @@ pub(crate) const TOO_MANY_ERRORS: &str = "421 4.7.0 Too many errors\r\n";
 pub(crate) const NO_PROGRESS: &str = "421 4.7.0 Too many commands without a message\r\n";
 pub(crate) const TIMED_OUT: &str = "421 4.4.2 Timed out\r\n";
 pub(crate) const SHUTTING_DOWN: &str = "421 4.3.2 Shutting down; come back later\r\n";
+/// For a client that comes when the server has no place left; said by the driver, in place of a session.
+pub const TOO_MANY_CONNECTIONS: &str = "421 4.3.2 Too many connections; come back later\r\n";
+/// For a client whose address has too many connections; said by the driver, in place of a session.
+pub const TOO_MANY_FROM_ADDRESS: &str = "421 4.7.0 Too many connections from your address\r\n";
 pub(crate) const DATA_BARE_CR: &str = "521 5.5.2 Bare CR in content; only CRLF ends a line\r\n";
 pub(crate) const DATA_BARE_LF: &str = "521 5.5.2 Bare LF in content; only CRLF ends a line\r\n";
 

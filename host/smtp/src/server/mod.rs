@@ -166,6 +166,15 @@ impl Session {
         self.shutting_down = true;
     }
 
+    /// The server can wait no longer: 421 4.3.2 at once. A running transaction is abandoned, so its client keeps the
+    /// message; one that policy or the spool is waited for ends first.
+    pub fn cut_off(&mut self, now: Now) {
+        self.active = now.monotonic;
+        if matches!(self.state, State::Ready | State::Unwelcome | State::Receiving(_)) {
+            self.say_and_leave(replies::SHUTTING_DOWN, Fate::Abandoned);
+        }
+    }
+
     /// Replies to be written. The driver writes them in one go and empties the buffer.
     pub fn take_output(&mut self) -> &mut Vec<u8> {
         &mut self.output
