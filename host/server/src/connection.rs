@@ -180,7 +180,7 @@ impl Client<'_, '_> {
             Event::Input => {}
             Event::Gone => self.session.peer_closed(self.now),
             Event::TimedOut => self.session.timed_out(self.now),
-            Event::Stop(Phase::Closing) => self.session.timed_out(self.now),
+            Event::Stop(Phase::Closing) => self.session.cut_off(self.now),
             Event::Stop(_) => self.session.drain(self.now),
         }
     }

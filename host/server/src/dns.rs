@@ -186,3 +186,6 @@ fn set_options(options: &mut ResolverOpts, config: &DnsConfig) {
     // Ours remembers outcomes, which is less to hold and to compute.
     options.cache_size = 32;
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,7 +84,6 @@ mod tests {
 
     #[test]
     fn hostile_addresses_stay_in_their_place() {
-        assert_eq!(dirs("<../../etc/passwd@example.org>"), None.or(dirs("<\"../../etc/passwd\"@example.org>")));
         assert_eq!(dirs("<\"..\"@example.org>"), pair("example.org", "%2E."));
         assert_eq!(dirs("<\"../../a\"@example.org>"), pair("example.org", "%2E.%2F..%2Fa"));
         assert_eq!(dirs("<\".\"@[192.0.2.1]>"), pair("%5B192.0.2.1%5D", "%2E"));
