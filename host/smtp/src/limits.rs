@@ -52,10 +52,11 @@ pub struct Limits {
     ///
     /// 20: no mail program makes so many mistakes, a program that is none makes them at once.
     pub bad_commands: u32,
-    /// Octets read and thrown away after a message was found too large or unfit, so that the reply can be given where
-    /// the client listens for it, after the final dot; then 552 or 554 ends the session.
+    /// Octets beyond `message_size` that are read of a message that is refused, and thrown away, so that the reply can
+    /// be given where the client listens for it, after the final dot. One that goes on has its reply at once, and the
+    /// session ends.
     ///
-    /// 100 MB: twice the largest message. Who sends more than that does not listen.
+    /// 50 MB: who sends twice the largest message does not listen.
     pub drain: u64,
     /// Longest wait for the client's next octets; then 421 4.4.2.
     ///
@@ -80,7 +81,7 @@ impl Default for Limits {
             received_hops: 100,
             commands_without_progress: 250,
             bad_commands: 20,
-            drain: 100_000_000,
+            drain: 50_000_000,
             idle: Duration::from_mins(5),
             total: Duration::from_hours(1),
         }

@@ -51,10 +51,10 @@ impl LineReader {
         let (line, rest) = input.split_at(end.unwrap_or(input.len()));
         self.gather(line, line_max);
         *input = rest.get(1..).unwrap_or_default();
-        match end {
-            Some(_) => Some(self.check(endings)),
-            None => (self.dropped > DRAIN_MAX).then_some(Err(LineFault::Endless)),
+        if self.dropped > DRAIN_MAX {
+            return Some(Err(LineFault::Endless));
         }
+        end.map(|_| self.check(endings))
     }
 
     fn gather(&mut self, octets: &[u8], line_max: usize) {

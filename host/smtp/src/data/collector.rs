@@ -1,5 +1,7 @@
 //! Collects the header section from the front of content.
 
+use std::ops::Range;
+
 use memchr::memchr;
 use wasmail_mail::HeaderSection;
 
@@ -16,38 +18,56 @@ pub(crate) struct HeaderCollector {
     pub(crate) pending: Vec<u8>,
 }
 
+/// What a line is.
+enum Line {
+    /// A field, or the continuation of one.
+    Field,
+    /// The empty line that ends the section.
+    Separator,
+    /// No field: the body begins with it (RFC 5322 knows no such message, yet they come).
+    Body,
+}
+
 impl HeaderCollector {
     /// Cuts whole lines from what is pending. True when the section has ended: what is pending then is body.
     ///
     /// # Errors
-    /// When the section is larger than it may be.
+    /// When the section is larger than it may be. A line counts before it is known to be one of the section, so that
+    /// the outcome is the same however the octets were cut.
     pub(crate) fn cut(&mut self, limits: &Limits) -> Result<bool, Refusal> {
         let mut begin = 0;
         let mut ended = false;
         while !ended && let Some(found) = memchr(b'\n', &self.pending[begin..]) {
             let end = begin + found + 1;
-            let line = &self.pending[begin..end];
-            let separator = line == b"\r\n";
-            ended = separator || !self.section.push_line(line);
-            // A line that is no field begins the body, and stays.
-            if separator || !ended {
-                self.size += line.len();
-                begin = end;
-            }
+            (begin, ended) = match self.take_line(begin..end, limits)? {
+                Line::Field => (end, false),
+                Line::Separator => (end, true),
+                Line::Body => (begin, true),
+            };
         }
         self.pending.drain(..begin);
-        self.check(ended, limits).map(|()| ended)
-    }
-
-    fn check(&self, ended: bool, limits: &Limits) -> Result<(), Refusal> {
-        let size = if ended { self.size } else { self.size + self.pending.len() };
-        if size > limits.header_size {
+        if !ended && self.size + self.pending.len() > limits.header_size {
             return Err(Refusal::HeaderTooLarge);
         }
+        Ok(ended)
+    }
+
+    fn take_line(&mut self, at: Range<usize>, limits: &Limits) -> Result<Line, Refusal> {
+        let line = &self.pending[at];
+        if line == b"\r\n" {
+            return Ok(Line::Separator);
+        }
+        if self.size + line.len() > limits.header_size {
+            return Err(Refusal::HeaderTooLarge);
+        }
+        if !self.section.push_line(line) {
+            return Ok(Line::Body);
+        }
+        self.size += line.len();
         if self.section.fields().len() > limits.header_fields {
             return Err(Refusal::TooManyFields);
         }
-        Ok(())
+        Ok(Line::Field)
     }
 
     /// The section, and the octets of the body that came with it.

@@ -25,8 +25,8 @@ pub(crate) struct Reception {
     handed: bool,
     ended: bool,
     size: u64,
+    /// A refusal that cannot be read off the content so far.
     refusal: Option<Refusal>,
-    drained: u64,
 }
 
 #[derive(Debug)]
@@ -89,7 +89,6 @@ impl Reception {
             ended: false,
             size: 0,
             refusal: None,
-            drained: 0,
         }
     }
 
@@ -103,9 +102,22 @@ impl Reception {
         if self.handed { &self.body } else { &[] }
     }
 
-    /// Refuses the message; the first reason stands.
+    /// Refuses the message.
     pub(crate) fn refuse(&mut self, refusal: Refusal) {
         self.refusal.get_or_insert(refusal);
+    }
+
+    /// Why the message is refused, if it is. The order makes the reason the same however the octets were cut.
+    fn refusal(&self, limits: &Limits) -> Option<Refusal> {
+        if self.size > limits.message_size {
+            Some(Refusal::TooLarge)
+        } else if self.content.longest_line() > limits.text_line {
+            Some(Refusal::LineTooLong)
+        } else if self.content.nul() {
+            Some(Refusal::Nul)
+        } else {
+            self.refusal
+        }
     }
 
     /// Takes octets from the front of `input` until there is something to say.
@@ -120,12 +132,16 @@ impl Reception {
             if input.is_empty() {
                 return Progress::More;
             }
-            match self.read(input, limits) {
-                Content::More => {}
-                Content::End => self.ended = true,
-                Content::BareCr => return Progress::BareCr,
-                Content::BareLf => return Progress::BareLf,
-            }
+            let fault = match self.read(input) {
+                Content::More => continue,
+                Content::End => {
+                    self.ended = true;
+                    continue;
+                }
+                Content::BareCr => Progress::BareCr,
+                Content::BareLf => Progress::BareLf,
+            };
+            return self.endless(limits).unwrap_or(fault);
         }
     }
 
@@ -134,8 +150,9 @@ impl Reception {
         if let Some(section) = self.header_section(limits) {
             return Some(Progress::Header(section));
         }
-        if let Some(refusal) = self.refusal
-            && let Some(progress) = self.drain(refusal, limits)
+        let refusal = self.refusal(limits);
+        if refusal.is_some()
+            && let Some(progress) = self.drain(limits)
         {
             return Some(progress);
         }
@@ -143,10 +160,10 @@ impl Reception {
             self.handed = true;
             return Some(Progress::Body);
         }
-        self.ended.then_some(Progress::End(self.refusal))
+        self.ended.then_some(Progress::End(refusal))
     }
 
-    fn read(&mut self, input: &mut &[u8], limits: &Limits) -> Content {
+    fn read(&mut self, input: &mut &[u8]) -> Content {
         // Never 0: a full body has been handed over before.
         let body_room = BODY_CHUNK.saturating_sub(self.body.len()).max(1);
         let (sink, room) = match &mut self.phase {
@@ -156,32 +173,23 @@ impl Reception {
         let held = sink.len();
         let content = self.content.read(input, sink, room);
         self.size += (sink.len() - held) as u64;
-        self.judge(limits);
         content
     }
 
-    fn judge(&mut self, limits: &Limits) {
-        if self.size > limits.message_size {
-            self.refuse(Refusal::TooLarge);
-        }
-        if self.content.longest_line() > limits.text_line {
-            self.refuse(Refusal::LineTooLong);
-        }
-        if self.content.nul() {
-            self.refuse(Refusal::Nul);
-        }
-    }
-
     /// Throws away what is held of a refused message. Says so the first time.
-    fn drain(&mut self, refusal: Refusal, limits: &Limits) -> Option<Progress> {
+    fn drain(&mut self, limits: &Limits) -> Option<Progress> {
         if !matches!(self.phase, Phase::Draining) {
             self.phase = Phase::Draining;
             self.body = Vec::new();
             return Some(Progress::Refused);
         }
-        self.drained += self.body.len() as u64;
         self.body.clear();
-        (self.drained > limits.drain).then_some(Progress::Endless(refusal))
+        self.endless(limits)
+    }
+
+    fn endless(&self, limits: &Limits) -> Option<Progress> {
+        let refusal = self.refusal(limits)?;
+        (self.size > limits.message_size.saturating_add(limits.drain)).then_some(Progress::Endless(refusal))
     }
 
     /// The header section, once, when it is complete.

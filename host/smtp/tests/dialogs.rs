@@ -1,0 +1,92 @@
+//! Holds the dialogues of `tests/dialogs` with a session in memory.
+//!
+//! Policy is what `local-domains` does with the domain `example.test`, in native code; `@ relaying true` sets the
+//! connection's relaying, as the plugin `relay` does for a listed client.
+
+mod common;
+
+use std::io;
+use std::path::Path;
+
+use common::{block_on, chain, connection, now};
+use wasmail_dialog::{Dialog, Peer, Setting};
+use wasmail_mail::{Connection, Remote};
+use wasmail_smtp::{LineEndings, Rehearsal, SessionConfig};
+
+/// A session at the other end; nothing is ever late.
+struct Memory {
+    rehearsal: Rehearsal,
+    answer: Vec<u8>,
+}
+
+impl Peer for Memory {
+    fn send(&mut self, octets: &[u8]) -> io::Result<()> {
+        if self.rehearsal.is_closed() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.answer.extend(block_on(self.rehearsal.send(octets)));
+        Ok(())
+    }
+
+    fn receive(&mut self) -> io::Result<Vec<u8>> {
+        if self.answer.is_empty() && !self.rehearsal.is_closed() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the server waits for more"));
+        }
+        Ok(std::mem::take(&mut self.answer))
+    }
+}
+
+/// Makes the settings of a dialogue true.
+fn apply(setting: &Setting, config: &mut SessionConfig, connection: &mut Connection) -> Result<(), String> {
+    let number = || setting.value.parse::<usize>().map_err(|error| error.to_string());
+    let limits = &mut config.limits;
+    match setting.key.as_str() {
+        "messages" => {}
+        "relaying" => connection.relaying = setting.value.parse().map_err(|_| "true or false")?,
+        "line-endings" if setting.value == "normalise" => config.line_endings = LineEndings::Normalise,
+        "remote" => {
+            let ip = setting.value.parse().map_err(|_| "no address")?;
+            connection.remote = Remote::new(ip, 40_000);
+        }
+        "limits.command_line" => limits.command_line = number()?,
+        "limits.path" => limits.path = number()?,
+        "limits.text_line" => limits.text_line = number()?,
+        "limits.recipients" => limits.recipients = number()?,
+        "limits.message_size" => limits.message_size = number()? as u64,
+        "limits.header_size" => limits.header_size = number()?,
+        "limits.header_fields" => limits.header_fields = number()?,
+        "limits.received_hops" => limits.received_hops = number()?,
+        "limits.commands_without_progress" => limits.commands_without_progress = number()? as u32,
+        "limits.bad_commands" => limits.bad_commands = number()? as u32,
+        "limits.drain" => limits.drain = number()? as u64,
+        _ => return Err("unknown setting".to_owned()),
+    }
+    Ok(())
+}
+
+fn hold(dialog: &Dialog) -> Result<(), String> {
+    let mut config = common::config();
+    let mut connection = connection();
+    for setting in dialog.settings() {
+        apply(setting, &mut config, &mut connection)
+            .map_err(|why| format!("{}:{}: {}: {why}", dialog.file().display(), setting.line, setting.key))?;
+    }
+    let mut rehearsal = Rehearsal::new(config, chain(), connection, now());
+    let answer = block_on(rehearsal.greeting());
+    let mut peer = Memory { rehearsal, answer };
+    dialog.hold(&mut peer).map_err(|failure| failure.to_string())?;
+    let messages = peer.rehearsal.messages().len().to_string();
+    match dialog.setting("messages") {
+        Some(expected) if expected != messages => Err(format!("{dialog}: {messages} messages, expected {expected}")),
+        _ => Ok(()),
+    }
+}
+
+#[test]
+fn every_dialogue_goes_as_it_is_written() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/dialogs").canonicalize().unwrap();
+    let dialogs = Dialog::read_all(&directory).unwrap();
+    assert!(dialogs.len() > 100, "only {} dialogues were found", dialogs.len());
+    let failures: Vec<String> = dialogs.iter().filter_map(|dialog| hold(dialog).err()).collect();
+    assert!(failures.is_empty(), "{} of {} failed\n{}", failures.len(), dialogs.len(), failures.join("\n"));
+}
