@@ -1,0 +1,301 @@
+//! A server on loopback, a small client, and plugins that say what the test wants.
+#![allow(dead_code, reason = "each test program uses its part")]
+#![allow(unreachable_pub, reason = "a module of each test program")]
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use wasmail_policy::{
+    Answer, Binding, BoxFuture, Chain, FaultRule, Grant, Grants, Hook, HookSet, Mutation, Outcome, Plugin, Question,
+    Verdict,
+};
+use wasmail_queue::{Backoff, Policy};
+use wasmail_server::{
+    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, ListenerConfig, MaildirConfig, MaildirLayout,
+    NextHopConfig, ReverseDns, Server, ServerConfig, SpoolConfig, StartError, Stopped,
+};
+use wasmail_smtp::{Limits, LineEndings, SessionConfig};
+use wasmail_spool::{Durability, Options};
+
+/// Longest that anything in a test may take.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a test wants of its server.
+pub struct Wanted {
+    pub limits: Limits,
+    pub connections: ConnectionLimits,
+    pub plugins: Vec<Binding>,
+    pub reverse_dns: ReverseDns,
+    pub dns: DnsConfig,
+    pub options: Options,
+    pub destination: Option<Destination>,
+    pub retry: Policy,
+    pub drain_timeout: Duration,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            connections: ConnectionLimits::default(),
+            plugins: Vec::new(),
+            reverse_dns: ReverseDns::Off,
+            dns: DnsConfig::default(),
+            options: Options { durability: Durability::Unsynced, min_free: 0, ..Options::default() },
+            destination: None,
+            retry: quick_retry(),
+            drain_timeout: PATIENCE,
+        }
+    }
+}
+
+pub fn quick_retry() -> Policy {
+    let first = Duration::from_millis(20);
+    Policy { backoff: Backoff { first, max: first, jitter: 0.0, factor: 1.0 }, lifetime: Duration::from_secs(600) }
+}
+
+/// A directory in which servers may follow one another.
+pub struct Home(tempfile::TempDir);
+
+impl Home {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn spool(&self) -> PathBuf {
+        self.0.path().join("spool")
+    }
+
+    pub fn maildir(&self) -> PathBuf {
+        self.0.path().join("maildir")
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn start(&self, wanted: Wanted) -> Running {
+        Running::new(self.bind("127.0.0.1:0".parse().unwrap(), wanted).unwrap())
+    }
+
+    pub fn bind_at(&self, address: SocketAddr) -> Result<Server, StartError> {
+        self.bind(address, Wanted::default())
+    }
+
+    fn bind(&self, address: SocketAddr, wanted: Wanted) -> Result<Server, StartError> {
+        let Wanted { limits, connections, mut plugins, reverse_dns, dns, options, destination, retry, drain_timeout } =
+            wanted;
+        plugins.push(accept_recipients());
+        let session = Arc::new(SessionConfig {
+            hostname: "mx.example".into(),
+            software: "wasmail/test".into(),
+            limits,
+            line_endings: LineEndings::Strict,
+        });
+        let listener =
+            ListenerConfig { name: "test".into(), address, session, chain: Arc::new(Chain::new(plugins)), reverse_dns };
+        let destination = destination.unwrap_or_else(|| self.to_maildir(MaildirLayout::PerRecipient));
+        Server::bind(ServerConfig {
+            listeners: vec![listener],
+            connections,
+            dns,
+            spool: SpoolConfig { dir: self.spool(), options },
+            delivery: DeliveryConfig { destination, concurrency: 4, retry },
+            drain_timeout,
+        })
+    }
+
+    pub fn to_maildir(&self, layout: MaildirLayout) -> Destination {
+        Destination::Maildir(MaildirConfig { root: self.maildir(), layout, hostname: "mx.example".into(), sync: true })
+    }
+}
+
+pub fn to_next_hop(address: SocketAddr) -> Destination {
+    Destination::NextHop(NextHopConfig::new(address.ip().to_string(), address.port(), "mx.example"))
+}
+
+pub struct Running {
+    pub address: SocketAddr,
+    shutdown: Option<oneshot::Sender<()>>,
+    task: JoinHandle<Stopped>,
+}
+
+impl Running {
+    fn new(server: Server) -> Self {
+        let address = server.addresses()[0];
+        let (shutdown, told) = oneshot::channel();
+        let task = tokio::spawn(server.run(async move {
+            let _ = told.await;
+        }));
+        Self { address, shutdown: Some(shutdown), task }
+    }
+
+    pub async fn connect(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    /// Says that it is to stop, and returns at once.
+    pub fn tell_to_stop(&mut self) {
+        self.shutdown.take().unwrap().send(()).unwrap();
+    }
+
+    pub async fn stopped(self) -> Stopped {
+        tokio::time::timeout(PATIENCE, self.task).await.expect("the server stops").unwrap()
+    }
+
+    pub async fn stop(mut self) -> Stopped {
+        self.tell_to_stop();
+        self.stopped().await
+    }
+}
+
+/// A client that says and hears lines.
+pub struct Client {
+    pub stream: TcpStream,
+    heard: Vec<u8>,
+}
+
+impl Client {
+    pub async fn connect(address: SocketAddr) -> Self {
+        Self { stream: TcpStream::connect(address).await.unwrap(), heard: Vec::new() }
+    }
+
+    pub async fn say(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// The next reply, whole.
+    pub async fn reply(&mut self) -> String {
+        let mut reply = String::new();
+        loop {
+            let line = self.line().await;
+            let last = line.as_bytes().get(3) != Some(&b'-');
+            reply.push_str(&line);
+            if last {
+                return reply;
+            }
+        }
+    }
+
+    async fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.heard.iter().position(|octet| *octet == b'\n') {
+                return String::from_utf8(self.heard.drain(..=end).collect()).unwrap();
+            }
+            assert!(self.hear().await > 0, "the server closed; unread: {:?}", String::from_utf8_lossy(&self.heard));
+        }
+    }
+
+    async fn hear(&mut self) -> usize {
+        let mut octets = [0; 4096];
+        let read = self.stream.read(&mut octets);
+        let len = tokio::time::timeout(PATIENCE, read).await.expect("the server says something").unwrap();
+        self.heard.extend_from_slice(&octets[..len]);
+        len
+    }
+
+    /// What one read brings.
+    pub async fn one_read(&mut self) -> String {
+        assert!(self.heard.is_empty());
+        self.hear().await;
+        String::from_utf8(std::mem::take(&mut self.heard)).unwrap()
+    }
+
+    pub async fn closed(&mut self) -> bool {
+        self.heard.is_empty() && self.hear().await == 0
+    }
+
+    /// Says a line and checks how the reply begins.
+    pub async fn ask(&mut self, line: &str, reply: &str) -> String {
+        self.say(&format!("{line}\r\n")).await;
+        self.expect(reply).await
+    }
+
+    pub async fn expect(&mut self, begin: &str) -> String {
+        let reply = self.reply().await;
+        assert!(reply.starts_with(begin), "expected {begin}, got {reply}");
+        reply
+    }
+
+    /// Greets and is greeted.
+    pub async fn hello(&mut self) {
+        self.expect("220").await;
+        self.ask("EHLO client.example", "250").await;
+    }
+
+    /// Sends a message and returns the queue's answer.
+    pub async fn send(&mut self, to: &[&str], content: &str, reply: &str) -> String {
+        self.ask("MAIL FROM:<a@example.org>", "250").await;
+        for to in to {
+            self.ask(&format!("RCPT TO:<{to}>"), "250").await;
+        }
+        self.ask("DATA", "354").await;
+        self.ask(&format!("{content}."), reply).await
+    }
+}
+
+/// Accepts every recipient, so that mail goes through.
+pub fn accept_recipients() -> Binding {
+    says("accept", Hook::Rcpt, Verdict::Accept(None), Vec::new())
+}
+
+/// A plugin that always says the same at one hook.
+pub fn says(name: &str, hook: Hook, verdict: Verdict, mutations: Vec<Mutation>) -> Binding {
+    binding(name, &[hook], move |_| Outcome { verdict: verdict.clone(), mutations: mutations.clone() })
+}
+
+pub fn binding(
+    name: &str,
+    hooks: &[Hook],
+    answer: impl Fn(&Question<'_>) -> Outcome + Send + Sync + 'static,
+) -> Binding {
+    let plugin = Arc::new(Says { hooks: hooks.iter().copied().collect(), answer: Box::new(answer) });
+    Binding {
+        name: name.into(),
+        plugin,
+        grants: Grant::ALL.into_iter().collect::<Grants>(),
+        on_fault: FaultRule::Defer,
+    }
+}
+
+struct Says {
+    hooks: HookSet,
+    answer: Box<dyn Fn(&Question<'_>) -> Outcome + Send + Sync>,
+}
+
+impl Plugin for Says {
+    fn hooks(&self) -> HookSet {
+        self.hooks
+    }
+
+    fn ask<'a>(&'a self, question: &'a Question<'a>) -> BoxFuture<'a, Answer> {
+        let outcome = Ok((self.answer)(question));
+        Box::pin(async { Answer { outcome, elapsed: Duration::ZERO } })
+    }
+}
+
+/// The messages in a Maildir's `new/`, by name, once there are this many.
+pub async fn delivered(maildir: &Path, count: usize) -> Vec<Vec<u8>> {
+    let new = maildir.join("new");
+    until(|| std::fs::read_dir(&new).map_or(0, Iterator::count) >= count).await;
+    let mut files: Vec<_> = std::fs::read_dir(&new).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert_eq!(files.len(), count, "{files:?}");
+    files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+}
+
+/// Looks again and again until it is so.
+pub async fn until(mut is_so: impl FnMut() -> bool) {
+    let look = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, look).await.expect("it comes to be");
+}
