@@ -115,6 +115,7 @@ fn is_domain(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn mailboxes_are_counted_in_all_their_forms() {
@@ -161,6 +162,19 @@ mod tests {
             "\"ends with a backslash \\",
         ] {
             assert_eq!(count(value), None, "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(text in "\\PC{0,60}", close in r#"[a@.<>(),:;" \\\[\]]{0,40}"#) {
+            let _ = (count(&text), count(&close));
+        }
+
+        #[test]
+        fn a_name_in_quotes_hides_nothing(name in "[ -~&&[^\"\\\\]]{0,20}") {
+            let value = format!("\"{name}\" <joe@example.org>");
+            prop_assert_eq!(count(&value), Some(1));
         }
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use wasmail_guest::{Verdict, rt};
 
 const DATE: &str = "Date: Thu, 1 Jan 2026 00:00:00 +0000\n";
-const NOW: &str = "Thu, 1 Jan 2026 00:00:00 -0000";
+const NOW: &str = "Thu, 1 Jan 2026 00:00:00 +0000";
 
 fn ask(json: &str, c: &Connection, header: &str) -> Outcome {
     let plugin: Headers = rt::make(json).unwrap();
