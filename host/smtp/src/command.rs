@@ -103,18 +103,21 @@ impl Verb {
             ("EXPN", Verb::Expn),
             ("HELP", Verb::Help),
         ];
-        let is = |name: &&str| verb.eq_ignore_ascii_case(name.as_bytes());
-        KNOWN.iter().find(|(name, _)| is(name)).map(|(_, verb)| *verb).ok_or_else(|| {
-            if HTTP.iter().any(|name| is(name)) {
-                CommandError::Http
-            } else if is(&"BDAT") {
-                CommandError::Bdat
-            } else if NOT_OFFERED.iter().any(|name| is(name)) {
-                CommandError::NotOffered
-            } else {
-                CommandError::Unknown
-            }
-        })
+        let known = KNOWN.iter().find(|(name, _)| verb.eq_ignore_ascii_case(name.as_bytes()));
+        known.map(|(_, verb)| *verb).ok_or_else(|| unknown(verb))
+    }
+}
+
+fn unknown(verb: &[u8]) -> CommandError {
+    let is = |names: &[&str]| names.iter().any(|name| verb.eq_ignore_ascii_case(name.as_bytes()));
+    if is(&HTTP) {
+        CommandError::Http
+    } else if is(&["BDAT"]) {
+        CommandError::Bdat
+    } else if is(&NOT_OFFERED) {
+        CommandError::NotOffered
+    } else {
+        CommandError::Unknown
     }
 }
 

@@ -231,7 +231,7 @@ mod tests {
             ("mx.example.test.evil.example; spf=pass", true),
         ] {
             let mut header = HeaderSection::default();
-            header.push_line(format!("authentication-RESULTS:\r\n").as_bytes());
+            header.push_line(b"authentication-RESULTS:\r\n");
             header.push_line(format!("\t{value}\r\n").as_bytes());
             header.push_line(b"Subject: mx.example.test\r\n");
             remove_forged(&mut header, "mx.example.test");
