@@ -21,8 +21,6 @@ mod housekeeping;
 const BATCH_OCTETS: u64 = 8 * 1024 * 1024;
 /// Most records that are written for one sync.
 const BATCH_RECORDS: usize = 4096;
-/// Room is asked for in steps of this many octets.
-const RESERVE: u64 = 4 * 1024 * 1024;
 
 /// What the committer is sent.
 pub(crate) enum Order {
@@ -89,19 +87,13 @@ impl Drop for Receipt {
     }
 }
 
-/// The segment that is written to.
-struct Active {
-    number: u64,
-    /// Up to here room has been asked for.
-    reserved: u64,
-}
-
 pub(crate) struct Committer {
     shared: Arc<Shared>,
     orders: mpsc::Receiver<Order>,
     /// For receipts.
     sender: mpsc::WeakSender<Order>,
-    active: Option<Active>,
+    /// The segment that is written to.
+    active: Option<u64>,
     next_segment: u64,
     /// Rounds for which housekeeping waits, after it failed.
     rest: u32,
@@ -216,7 +208,6 @@ impl Committer {
             let segment = index.segments().get(&number).ok_or(io::ErrorKind::NotFound)?;
             (segment.file.clone(), segment.salt, segment.end)
         };
-        self.reserve(&*file, start + length);
         let records: Vec<_> = batch.iter().map(|request| (request.change.kind(), &request.payload)).collect();
         segment::write(&*file, salt, start, &records)?;
         if self.shared.options.synced() {
@@ -229,10 +220,10 @@ impl Committer {
 
     /// The number of a segment with room for `length` octets, or that is new.
     fn make_room(&mut self, length: u64) -> io::Result<u64> {
-        if let Some(active) = &self.active {
-            let end = self.shared.index.lock().segments().get(&active.number).map(|segment| segment.end);
+        if let Some(active) = self.active {
+            let end = self.shared.index.lock().segments().get(&active).map(|segment| segment.end);
             if end.is_some_and(|end| end + length <= self.shared.options.segment_size) {
-                return Ok(active.number);
+                return Ok(active);
             }
             self.retire();
         }
@@ -245,25 +236,16 @@ impl Committer {
         self.next_segment += 1;
         let mut index = self.shared.index.lock();
         let segment = segment::create(&*self.shared.storage, number, &index, self.shared.ids.last())?;
-        self.active = Some(Active { number, reserved: segment.end });
+        self.active = Some(number);
         index.add_segment(number, segment);
         Ok(number)
     }
 
-    fn reserve(&mut self, file: &dyn crate::storage::File, end: u64) {
-        let Some(active) = &mut self.active else { return };
-        let until = end.next_multiple_of(RESERVE).min(self.shared.options.segment_size);
-        if end > active.reserved && until > active.reserved {
-            file.reserve(active.reserved, until - active.reserved);
-            active.reserved = until;
-        }
-    }
-
-    /// Writes no more to the active segment and gives back the room it did not use.
+    /// Writes no more to the active segment, and cuts off what a failed write left behind its end.
     fn retire(&mut self) {
         let Some(active) = self.active.take() else { return };
         let index = self.shared.index.lock();
-        if let Some(segment) = index.segments().get(&active.number) {
+        if let Some(segment) = index.segments().get(&active) {
             // Only tidiness: a later segment says how long this one is.
             let _ = segment.file.truncate(segment.end);
         }
@@ -324,9 +306,9 @@ impl Committer {
     /// the disk has of it.
     fn fail(&mut self, batch: Vec<Request>, error: io::Error) {
         tracing::error!(records = batch.len(), %error, "failed to write to the journal");
-        let empty = self.active.as_ref().map(|active| active.number);
+        let distrusted = self.active;
         self.retire();
-        empty.into_iter().for_each(|number| self.remove_if_unused(number));
+        distrusted.into_iter().for_each(|number| self.remove_if_unused(number));
         let error = CommitError::from(error);
         for request in batch {
             self.remember_withdrawal(&request);

@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn room_that_was_only_reserved_is_no_record() {
+    fn zeros_are_no_record() {
         let mut octets = segment(&[vec![1; 40]]);
         octets.extend([0; 4096]);
         let (_, scan) = scanned(&octets);

@@ -56,8 +56,6 @@ pub(crate) trait File: Send + Sync + 'static {
     /// Makes the content and the length durable. After an error nothing unsynced may be believed to be on disk, even
     /// if a later call succeeds: the kernel forgets what it could not write.
     fn sync(&self) -> io::Result<()>;
-    /// Asks for room up to `length` octets, so that appending needs no new metadata. Only a hint: it may do nothing.
-    fn reserve(&self, from: u64, length: u64);
     /// Cuts the file off after `length` octets.
     fn truncate(&self, length: u64) -> io::Result<()>;
     /// The length in octets.

@@ -57,7 +57,7 @@ impl Committer {
     }
 
     fn is_active(&self, number: u64) -> bool {
-        self.active.as_ref().is_some_and(|active| active.number == number)
+        self.active == Some(number)
     }
 
     /// Whether more than half of the journal is of no use any more: so it never gets larger than twice what lives,

@@ -1,7 +1,7 @@
 //! The real file system.
 
 use super::{File, Folder, Storage};
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::FlockOperation;
 use std::fs::{self, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -128,11 +128,6 @@ impl File for DiskFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
-    }
-
-    fn reserve(&self, from: u64, length: u64) {
-        // Where there is no room or no such call, appending simply costs a little more.
-        let _ = rustix::fs::fallocate(&self.0, FallocateFlags::empty(), from, length);
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {

@@ -94,9 +94,9 @@ impl Sim {
         self.0.lock().free = octets;
     }
 
-    /// The operation of this number fails with EIO.
-    pub(crate) fn break_at(&self, operation: u64) {
-        self.0.lock().fault = Some((operation..operation + 1, Fault::Broken));
+    /// Operations `when` will go wrong.
+    pub(crate) fn set_fault(&self, when: Range<u64>, fault: Fault) {
+        self.0.lock().fault = Some((when, fault));
     }
 
     /// From now on nothing goes wrong.
@@ -359,13 +359,6 @@ impl File for SimFile {
         }
         inode.pending.clear();
         result
-    }
-
-    fn reserve(&self, from: u64, length: u64) {
-        if self.sim.change(true).is_ok() {
-            let end = (from + length) as usize;
-            self.with(|inode| inode.change(Change::Truncate(inode.live.len().max(end))));
-        }
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {
