@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::buffer::Buffer;
 
 /// How long a client that was sent away may go on sending, so that it gets to read why.
-const LINGER: Duration = Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(1);
 /// Octets that are read from it meanwhile.
 const LINGER_OCTETS: u64 = 256 * 1024;
 

@@ -1,0 +1,279 @@
+//! Stories of messages after their 250.
+
+#[path = "support/peer.rs"]
+mod peer;
+mod support;
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use peer::{Peer, Script};
+use support::{Home, Wanted, delivered, to_next_hop, until};
+use wasmail_mail::{BodyType, Envelope, ForwardPath, Recipient, ReversePath};
+use wasmail_server::{MaildirLayout, Stopped};
+use wasmail_spool::{Inspection, RecipientState, Spool, SpoolId};
+
+const DONE: Stopped = Stopped { cut_off: 0, waiting: 0 };
+
+/// Puts a message into the spool as if a server had been killed right after its 250.
+async fn leave_in_spool(home: &Home, to: &[&str], body: &str) -> SpoolId {
+    let (spool, _) = Spool::open(&home.spool(), Wanted::default().options).unwrap();
+    let mut draft = spool.draft();
+    draft.append(body.as_bytes()).await.unwrap();
+    let recipient = |to: &&str| Recipient { path: ForwardPath::parse(&format!("<{to}>")).unwrap(), parameters: vec![] };
+    let envelope = Envelope {
+        uuid: "0.1".into(),
+        reverse_path: ReversePath::parse("<a@example.org>").unwrap(),
+        parameters: vec![],
+        body: BodyType::SevenBit,
+        smtputf8: false,
+        recipients: to.iter().map(recipient).collect(),
+    };
+    let header = "Subject: kept\r\n\r\n".into();
+    draft.seal().await.unwrap().commit(envelope, header).await.unwrap()
+}
+
+async fn send(home: &Home, wanted: Wanted, to: &[&str], content: &str) -> support::Running {
+    let server = home.start(wanted);
+    let mut client = server.connect().await;
+    client.hello().await;
+    client.send(to, content, "250").await;
+    client.ask("QUIT", "221").await;
+    server
+}
+
+fn to(peer: &Peer) -> Wanted {
+    Wanted { destination: Some(to_next_hop(peer.address)), ..Wanted::default() }
+}
+
+fn states(home: &Home) -> Vec<Vec<RecipientState>> {
+    let messages = Inspection::open(&home.spool()).unwrap().messages();
+    messages.into_iter().map(|message| message.recipients).collect()
+}
+
+#[tokio::test]
+async fn each_recipient_gets_a_copy_of_their_own() {
+    let home = Home::new();
+    let server = send(&home, Wanted::default(), &["b@example.org", "c@example.org"], "A: b\r\n\r\nhi\r\n").await;
+    for name in ["b", "c"] {
+        let copy = delivered(&home.maildir().join("example.org").join(name), 1).await.remove(0);
+        let copy = String::from_utf8(copy).unwrap();
+        assert!(
+            copy.contains(&format!("\r\nDelivered-To: {name}@example.org\r\n")) && copy.ends_with("A: b\r\n\r\nhi\r\n")
+        );
+    }
+    assert_eq!(server.stop().await, DONE);
+    assert!(states(&home).is_empty());
+}
+
+#[tokio::test]
+async fn one_maildir_can_take_everybodys_mail() {
+    let home = Home::new();
+    let destination = Some(home.to_maildir(MaildirLayout::Single));
+    let wanted = Wanted { destination, ..Wanted::default() };
+    let to = ["b@example.org", "\"../c\"@example.org"];
+    let server = send(&home, wanted, &to, "A: b\r\n\r\n").await;
+    assert_eq!(delivered(&home.maildir(), 2).await.len(), 2);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_delivered_after_a_restart() {
+    let home = Home::new();
+    leave_in_spool(&home, &["b@example.org"], "kept\r\n").await;
+    let server = home.start(Wanted::default());
+    let copy = delivered(&home.maildir().join("example.org/b"), 1).await.remove(0);
+    assert!(copy.ends_with(b"Subject: kept\r\n\r\nkept\r\n"));
+    assert_eq!(server.stop().await, DONE);
+}
+
+#[tokio::test]
+async fn what_was_delivered_before_a_crash_is_not_delivered_again() {
+    for seen in [false, true] {
+        let home = Home::new();
+        leave_in_spool(&home, &["b@example.org"], "once\r\n").await;
+        let spool = home.path().join("spool.at-the-crash");
+        copy_dir(&home.spool(), &spool);
+        assert_eq!(home.start(Wanted::default()).stop().await, DONE);
+        let maildir = home.maildir().join("example.org/b");
+        delivered(&maildir, 1).await;
+        if seen {
+            let name = fs::read_dir(maildir.join("new")).unwrap().next().unwrap().unwrap().file_name();
+            let read = format!("{}:2,S", name.to_str().unwrap());
+            fs::rename(maildir.join("new").join(&name), maildir.join("cur").join(read)).unwrap();
+        }
+        fs::remove_dir_all(home.spool()).unwrap();
+        fs::rename(spool, home.spool()).unwrap();
+        assert_eq!(home.start(Wanted::default()).stop().await, DONE);
+        let count = |sub| fs::read_dir(maildir.join(sub)).unwrap().count();
+        assert_eq!((count("new") + count("cur"), count("tmp")), (1, 0));
+        assert!(states(&home).is_empty());
+    }
+}
+
+fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &to)
+        } else {
+            fs::copy(entry.path(), to).map(drop).unwrap()
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_maildir_that_cannot_be_written_is_tried_again() {
+    let home = Home::new();
+    fs::create_dir_all(home.maildir()).unwrap();
+    fs::write(home.maildir().join("example.org"), "in the way").unwrap();
+    let server = send(&home, Wanted::default(), &["b@example.org"], "A: b\r\n\r\n").await;
+    until(|| matches!(states(&home)[..], [ref one] if matches!(one[..], [RecipientState::Deferred(_)]))).await;
+    fs::remove_file(home.maildir().join("example.org")).unwrap();
+    delivered(&home.maildir().join("example.org/b"), 1).await;
+    assert_eq!(server.stop().await, DONE);
+}
+
+#[tokio::test]
+async fn a_next_hop_gets_the_message_as_it_came() {
+    let home = Home::new();
+    let peer = Peer::start([Script::default()]).await;
+    let server = send(&home, to(&peer), &["b@x.example", "c@x.example"], "A: b\r\n\r\n..dot\r\nhi\r\n").await;
+    until(|| peer.messages() == 1).await;
+    assert_eq!(server.stop().await, DONE);
+    let heard = peer.heard.lock();
+    assert!(heard.messages[0].ends_with("\r\nA: b\r\n\r\n.dot\r\nhi\r\n"), "{}", heard.messages[0]);
+    let size = heard.messages[0].len();
+    let mail = format!("MAIL FROM:<a@example.org> SIZE={size}");
+    assert_eq!(heard.commands[..4], ["EHLO mx.example", &mail, "RCPT TO:<b@x.example>", "RCPT TO:<c@x.example>"]);
+}
+
+#[tokio::test]
+async fn a_next_hop_that_says_later_is_tried_again() {
+    let home = Home::new();
+    let later = Script { final_dot: "451 4.3.0 later", messages: 1, ..Script::default() };
+    let greylists = Script { rcpt: &["450 4.2.0 greylisted", "250 ok"], ..Script::default() };
+    let peer = Peer::start([later, greylists]).await;
+    let server = send(&home, to(&peer), &["b@x.example"], "A: b\r\n\r\nhi\r\n").await;
+    until(|| states(&home).is_empty()).await;
+    // Once it was read and answered 451; once DATA, sent in one group with the RCPT that was refused, was ended at
+    // once; once it went through.
+    let heard: Vec<_> = peer.heard.lock().messages.iter().map(String::is_empty).collect();
+    assert_eq!(heard, [false, true, false]);
+    assert_eq!(server.stop().await, DONE);
+}
+
+#[tokio::test]
+async fn a_251_means_that_the_mail_is_theirs() {
+    let home = Home::new();
+    let forwards = Script { rcpt: &["251 2.1.5 will forward to <c@y.example>"], ..Script::default() };
+    let peer = Peer::start([forwards]).await;
+    let server = send(&home, to(&peer), &["b@x.example"], "A: b\r\n\r\nhi\r\n").await;
+    until(|| states(&home).is_empty()).await;
+    assert_eq!((peer.messages(), server.stop().await), (1, DONE));
+}
+
+#[tokio::test]
+async fn a_connection_reset_midway_loses_nothing() {
+    let home = Home::new();
+    let resets = Script { reset_after: Some(5), ..Script::default() };
+    let peer = Peer::start([resets, Script::default()]).await;
+    let content = format!("A: b\r\n\r\n{}", "line\r\n".repeat(20_000));
+    let server = send(&home, to(&peer), &["b@x.example"], &content).await;
+    until(|| states(&home).is_empty()).await;
+    assert_eq!((peer.messages(), server.stop().await), (1, DONE));
+    assert!(peer.heard.lock().messages[0].ends_with(&content));
+}
+
+#[tokio::test]
+async fn a_slow_final_dot_is_waited_for() {
+    let home = Home::new();
+    let slow = Script { pause: Duration::from_millis(700), ..Script::default() };
+    let peer = Peer::start([slow]).await;
+    let server = send(&home, to(&peer), &["b@x.example"], "A: b\r\n\r\nhi\r\n").await;
+    until(|| states(&home).is_empty()).await;
+    assert_eq!((peer.messages(), peer.heard.lock().connections), (1, 1));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn each_recipient_of_a_next_hop_has_their_own_fate() {
+    let home = Home::new();
+    let mixed = Script { rcpt: &["250 ok", "550 5.1.1 nobody", "450 4.2.1 later"], ..Script::default() };
+    let peer = Peer::start([mixed, Script::default()]).await;
+    let server = send(&home, to(&peer), &["b@x.example", "c@x.example", "d@x.example"], "A: b\r\n\r\nhi\r\n").await;
+    until(|| matches!(states(&home)[..], [ref all] if all.iter().all(RecipientState::is_final))).await;
+    let kept = states(&home).remove(0);
+    let RecipientState::Failed { reply } = &kept[1] else { panic!("{kept:?}") };
+    assert!(reply.ends_with("550 5.1.1 nobody (to RCPT)"), "{reply}");
+    assert_eq!([&kept[0], &kept[2]], [&RecipientState::Delivered; 2]);
+    // The deferred one went out again, over the same connection or another, and alone.
+    until(|| peer.messages() == 2).await;
+    assert_eq!(server.stop().await, DONE);
+    // A failure stays visible over a restart.
+    assert_eq!(home.start(to(&peer)).stop().await, DONE);
+    assert_eq!(states(&home), [kept]);
+}
+
+#[tokio::test]
+async fn one_connection_carries_message_after_message() {
+    let home = Home::new();
+    let peer = Peer::start([Script::default()]).await;
+    let server = home.start(to(&peer));
+    let mut client = server.connect().await;
+    client.hello().await;
+    for count in 1..=5 {
+        client.send(&["b@x.example"], "A: b\r\n\r\nhi\r\n", "250").await;
+        until(|| peer.messages() == count && states(&home).is_empty()).await;
+    }
+    assert_eq!(peer.heard.lock().connections, 1);
+    drop(client);
+    assert_eq!(server.stop().await, DONE);
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_while_idle_costs_no_delay() {
+    let home = Home::new();
+    let closes = Script { messages: 1, ..Script::default() };
+    let peer = Peer::start([closes]).await;
+    let patient = wasmail_queue::Policy::default();
+    let server = home.start(Wanted { retry: patient, ..to(&peer) });
+    let mut client = server.connect().await;
+    client.hello().await;
+    for count in 1..=3 {
+        client.send(&["b@x.example"], "A: b\r\n\r\nhi\r\n", "250").await;
+        until(|| peer.messages() == count && states(&home).is_empty()).await;
+    }
+    assert_eq!(peer.heard.lock().connections, 3);
+    drop(client);
+    assert_eq!(server.stop().await, DONE);
+}
+
+#[tokio::test]
+async fn eight_bit_content_is_not_sent_where_it_is_not_taken() {
+    let home = Home::new();
+    let seven_bit = Script { ehlo: "250 peer.example\r\n", ..Script::default() };
+    let peer = Peer::start([seven_bit]).await;
+    let server = send(&home, to(&peer), &["b@x.example"], "A: b\r\n\r\nf\u{fc}r dich\r\n").await;
+    until(|| matches!(states(&home)[..], [ref one] if matches!(one[..], [RecipientState::Failed { .. }]))).await;
+    assert_eq!(peer.messages(), 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_next_hop_a_message_waits() {
+    let home = Home::new();
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let wanted = Wanted { destination: Some(to_next_hop(gone)), retry: Default::default(), ..Wanted::default() };
+    let server = send(&home, wanted, &["b@x.example"], "A: b\r\n\r\nhi\r\n").await;
+    let deferral = || match states(&home).first().map(Vec::as_slice) {
+        Some([RecipientState::Deferred(deferral)]) => Some(deferral.clone()),
+        _ => None,
+    };
+    until(|| deferral().is_some()).await;
+    let deferral = deferral().unwrap();
+    assert!(deferral.reply.starts_with("4.4.1 failed to connect to 127.0.0.1:"), "{}", deferral.reply);
+    assert!(deferral.attempts == 1 && deferral.next_attempt > SystemTime::now() + Duration::from_secs(100));
+    assert_eq!(server.stop().await, Stopped { cut_off: 0, waiting: 1 });
+}
