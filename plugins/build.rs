@@ -70,6 +70,7 @@ fn check_target() -> Result<(), String> {
     Err(format!("the plugins are compiled for {TARGET}, which is not installed. Run: rustup target add {TARGET}"))
 }
 
+#[expect(clippy::print_stderr, reason = "where a build script tells how it goes")]
 fn compile(shelf: &Path, target_dir: &Path, plugins: &[String]) -> Result<(), String> {
     let mut cargo = Command::new(variable("CARGO")?);
     cargo.args(["build", "--profile", PROFILE, "--target", TARGET]);
