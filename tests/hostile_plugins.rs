@@ -1,7 +1,5 @@
 //! Guests that misbehave, in the chain of the built binary: their question is answered 451, and everything else goes on.
 
-#[path = "hostile/component.rs"]
-mod component;
 mod peers;
 mod support;
 
@@ -42,7 +40,7 @@ fn start(rules: &[(&str, &str, &str)]) -> Server {
     let home = Home::new(&config);
     let place = home.config().parent().expect("a file has a directory").to_owned();
     for (_, guest, _) in rules {
-        std::fs::write(place.join(format!("{guest}.wasm")), component::component(guest)).expect("it can be written");
+        std::fs::write(place.join(format!("{guest}.wasm")), wasmail_hostile::component(guest)).expect("it can be written");
     }
     home.start()
 }
