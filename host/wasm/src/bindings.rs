@@ -1,0 +1,19 @@
+//! What `bindgen!` writes from `wit/`.
+//!
+//! Parameters borrow, so that a record is lowered from where its fields lie; results are owned.
+
+#![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]
+
+wasmtime::component::bindgen!({
+    path: "../../wit",
+    world: "policy",
+    ownership: Borrowing { duplicate_if_necessary: true },
+    imports: {
+        "wasmail:policy/message.[method]message.read-body": async | trappable,
+        default: trappable,
+    },
+    exports: { default: async },
+    with: {
+        "wasmail:policy/message.message": crate::imports::Message,
+    },
+});

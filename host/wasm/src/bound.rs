@@ -1,0 +1,139 @@
+//! A component with a name and a configuration: what the chain asks.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use wasmail_policy::{Answer, BoxFuture, Fault, HookSet, Outcome, Plugin, Question};
+
+use crate::instance::{Instance, StartError};
+use crate::{Component, Info, Life, patience};
+
+/// Idle instances that one binding keeps: as many as are in use at once on a busy server, whose threads are fewer.
+const IDLE_MAX: usize = 32;
+/// Calls after which an instance is replaced, so that what a guest leaks does not pile up.
+const CALLS_MAX: u32 = 10_000;
+/// Octets that an instance's memory may grow before it is replaced.
+const GROWN_MAX: usize = 8 * 1024 * 1024;
+/// Octets of a configuration as JSON.
+const CONFIG_MAX: usize = 1024 * 1024;
+
+/// How a component is to be bound.
+#[derive(Debug, Clone, Default)]
+pub struct Bind {
+    /// Name in log lines; the binding's name in the chain.
+    pub name: String,
+    /// Configuration, a JSON object; `Null` stands for an empty one.
+    pub config: Value,
+    /// How long an instance lives.
+    pub life: Life,
+}
+
+/// Why a component cannot be bound.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum BindError {
+    /// The plugin says what is wrong with its configuration.
+    #[error("the plugin refuses its configuration: {0}")]
+    Refused(String),
+    /// There is a configuration, and the plugin takes none.
+    #[error("the plugin takes no configuration")]
+    NotConfigurable,
+    /// More than 1 MiB.
+    #[error("the configuration has {0} octets as JSON; 1 MiB is the most")]
+    TooLarge(usize),
+    /// It failed when it was started.
+    #[error("the plugin failed at its start: it {0}")]
+    Fault(Fault),
+}
+
+/// A component that can be asked.
+pub struct Bound {
+    component: Component,
+    name: Arc<str>,
+    config: Arc<str>,
+    life: Life,
+    idle: Mutex<Vec<Instance>>,
+}
+
+impl Bound {
+    pub(crate) async fn start(component: Component, bind: Bind) -> Result<Self, BindError> {
+        let config = config(&component, &bind.config)?.into();
+        let bound = Self { component, name: bind.name.into(), config, life: bind.life, idle: Mutex::default() };
+        let limit = bound.component.loaded.engine.inner.config.limits.wall_clock;
+        let first = patience::within(limit, async {
+            match bound.new_instance().await {
+                Ok(instance) => Ok(Ok(instance)),
+                Err(StartError::Refused(why)) => Ok(Err(BindError::Refused(why))),
+                Err(StartError::Fault(fault)) => Err(fault),
+            }
+        });
+        let first = first.await.map_err(BindError::Fault)??;
+        bound.put_back(first);
+        Ok(bound)
+    }
+
+    /// What there is to know about the component.
+    #[must_use]
+    pub fn info(&self) -> &Info {
+        self.component.info()
+    }
+
+    async fn new_instance(&self) -> Result<Instance, StartError> {
+        Instance::start(&self.component.loaded, &self.name, Some(&self.config)).await
+    }
+
+    async fn answer(&self, question: &Question<'_>) -> Result<Outcome, Fault> {
+        let idle = self.idle.lock().pop();
+        let mut instance = match idle {
+            Some(instance) => instance,
+            None => self.new_instance().await.map_err(|error| match error {
+                StartError::Refused(why) => Fault::Instance(format!("refuses its configuration: {why}")),
+                StartError::Fault(fault) => fault,
+            })?,
+        };
+        // On a fault the instance is dropped: no store is used again after one. The same holds when nobody waits for
+        // the answer any more.
+        let outcome = instance.ask(&self.component.loaded, question).await?;
+        self.put_back(instance);
+        Ok(outcome)
+    }
+
+    /// Keeps an instance for the next call, unless it is worn out or others need its place.
+    fn put_back(&self, instance: Instance) {
+        let worn = instance.calls() >= CALLS_MAX || instance.grown() > GROWN_MAX;
+        let crowded = self.component.loaded.engine.inner.instances.available_permits() == 0;
+        if self.life == Life::Call || worn || crowded {
+            return;
+        }
+        let mut idle = self.idle.lock();
+        if idle.len() < IDLE_MAX {
+            idle.push(instance);
+        }
+    }
+}
+
+impl Plugin for Bound {
+    fn hooks(&self) -> HookSet {
+        self.info().hooks
+    }
+
+    fn ask<'a>(&'a self, question: &'a Question<'a>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            let asked = Instant::now();
+            let limit = self.component.loaded.engine.inner.config.limits.wall_clock;
+            let outcome = patience::within(limit, self.answer(question)).await;
+            Answer { outcome, elapsed: asked.elapsed() }
+        })
+    }
+}
+
+/// The configuration as the guest gets it.
+fn config(component: &Component, config: &Value) -> Result<String, BindError> {
+    let empty = config.is_null() || config.as_object().is_some_and(serde_json::Map::is_empty);
+    if !empty && !component.info().configurable {
+        return Err(BindError::NotConfigurable);
+    }
+    let text = if empty { "{}".to_owned() } else { config.to_string() };
+    if text.len() > CONFIG_MAX { Err(BindError::TooLarge(text.len())) } else { Ok(text) }
+}

@@ -1,0 +1,181 @@
+//! Compiled code on disk.
+//!
+//! Loading an artifact means running it as machine code, so it must be what we ourselves wrote: it lies in a directory
+//! that nobody else may write to, its name holds the digest of its octets, and it is never changed after it was renamed
+//! into place. A component from outside is never looked for here by any name but the digest of its octets.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+
+/// Artifacts that are kept; the oldest go first. A server has some dozens of plugins, and versions of them.
+const ARTIFACTS_MAX: usize = 256;
+/// How an artifact's name ends.
+const SUFFIX: &str = ".cwasm";
+
+/// A directory for compiled code.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    dir: PathBuf,
+}
+
+/// Why a directory cannot be used as a cache.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to use {dir} for compiled plugins: {why}", dir = .dir.display())]
+pub struct CacheError {
+    dir: PathBuf,
+    why: String,
+}
+
+impl Cache {
+    /// Uses a directory, which is made if it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be made, belongs to another user, or others may write to it: what lies in it is run as machine
+    /// code.
+    pub fn open(dir: impl Into<PathBuf>) -> Result<Self, CacheError> {
+        let dir = dir.into();
+        match check_dir(&dir) {
+            Ok(()) => Ok(Self { dir }),
+            Err(why) => Err(CacheError { dir, why }),
+        }
+    }
+
+    /// The compiled component of this key, if there is a good one.
+    pub(crate) fn load(&self, engine: &wasmtime::Engine, key: &str) -> Option<Component> {
+        self.artifacts(key).into_iter().find_map(|path| match load(engine, &path) {
+            Ok(component) => Some(component),
+            Err(why) => {
+                tracing::warn!(path = %path.display(), why, "removed a compiled plugin that cannot be used");
+                // If it cannot be removed, the next start says so again.
+                let _ = fs::remove_file(&path);
+                None
+            }
+        })
+    }
+
+    /// Keeps a compiled component. A failure costs time at the next start, nothing else.
+    pub(crate) fn store(&self, key: &str, component: &Component) {
+        let kept = component.serialize().map_err(|why| why.to_string()).and_then(|artifact| {
+            self.write(key, &artifact).map_err(|why| why.to_string())?;
+            self.prune().map_err(|why| why.to_string())
+        });
+        if let Err(why) = kept {
+            tracing::warn!(dir = %self.dir.display(), why, "failed to keep a compiled plugin");
+        }
+    }
+
+    fn artifacts(&self, key: &str) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return Vec::new() };
+        let ours = |name: &str| name.starts_with(key) && name.ends_with(SUFFIX);
+        let entries = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(ours));
+        entries.map(|entry| entry.path()).collect()
+    }
+
+    fn write(&self, key: &str, artifact: &[u8]) -> io::Result<()> {
+        // Made with mode 0600.
+        let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+        file.write_all(artifact)?;
+        file.as_file().sync_all()?;
+        let name = format!("{key}.{}{SUFFIX}", hex(&Sha256::digest(artifact)));
+        file.persist(self.dir.join(name))?;
+        File::open(&self.dir)?.sync_all()
+    }
+
+    fn prune(&self) -> io::Result<()> {
+        let mut artifacts = self.artifacts("");
+        if artifacts.len() <= ARTIFACTS_MAX {
+            return Ok(());
+        }
+        let written =
+            |path: &PathBuf| fs::metadata(path).and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+        artifacts.sort_by_cached_key(written);
+        artifacts[..artifacts.len() - ARTIFACTS_MAX].iter().try_for_each(fs::remove_file)
+    }
+}
+
+fn check_dir(dir: &Path) -> Result<(), String> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|why| format!("it cannot be made: {why}"))?;
+    let data = fs::metadata(dir).map_err(|why| why.to_string())?;
+    if data.uid() != rustix::process::geteuid().as_raw() {
+        return Err(format!("it belongs to the user {}, who could put machine code there", data.uid()));
+    }
+    if data.mode() & 0o022 != 0 {
+        return Err("others may write to it and could put machine code there: make it `chmod 700`".to_owned());
+    }
+    // Reading is harmless, yet nobody needs it.
+    fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(|why| why.to_string())
+}
+
+fn load(engine: &wasmtime::Engine, path: &Path) -> Result<Component, String> {
+    let artifact = fs::read(path).map_err(|why| why.to_string())?;
+    let digest = hex(&Sha256::digest(&artifact));
+    let named = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split('.').nth(1));
+    if named != Some(digest.as_str()) {
+        return Err("its octets are not those that were written".to_owned());
+    }
+    deserialize(engine, path).map_err(|why| format!("{why:#}"))
+}
+
+/// Maps an artifact whose digest was just verified.
+#[expect(unsafe_code, reason = "an artifact is machine code; see the argument below")]
+fn deserialize(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Component> {
+    // SAFETY: the file must be what wasmtime wrote, and must not change while it is mapped. Only `Cache::write` makes
+    // files of this name, from `Component::serialize`; the digest in the name was verified by the caller, so a torn or
+    // rotten file does not get here; and `Cache::open` made sure that nobody but our own user may write to the
+    // directory. We never write to a file after renaming it into place; removing a mapped file is harmless. Settings
+    // and version are checked by wasmtime itself, besides being part of the key.
+    unsafe { Component::deserialize_file(engine, path) }
+}
+
+/// Octets in lower-case hexadecimal.
+pub(crate) fn hex(octets: &[u8]) -> String {
+    use std::fmt::Write as _;
+    octets.iter().fold(String::with_capacity(octets.len() * 2), |mut text, octet| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o770)).unwrap();
+        let error = Cache::open(dir.path()).unwrap_err();
+        assert!(error.to_string().contains("others may write"), "{error}");
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        Cache::open(dir.path()).unwrap();
+        assert_eq!(fs::metadata(dir.path()).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn what_is_written_is_private_and_the_oldest_goes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path().join("a/b")).unwrap();
+        for number in 0..ARTIFACTS_MAX + 3 {
+            let name = cache.dir.join(format!("{number:03}.x{SUFFIX}"));
+            let file = File::create(&name).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(number as u64)).unwrap();
+        }
+        cache.write("key", b"octets").unwrap();
+        cache.prune().unwrap();
+        let left = cache.artifacts("");
+        assert_eq!(left.len(), ARTIFACTS_MAX);
+        assert!(
+            !cache.dir.join(format!("003.x{SUFFIX}")).exists() && cache.dir.join(format!("004.x{SUFFIX}")).exists()
+        );
+        let written = cache.artifacts("key");
+        assert_eq!(fs::metadata(&written[0]).unwrap().mode() & 0o777, 0o600);
+    }
+}

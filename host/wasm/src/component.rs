@@ -1,0 +1,138 @@
+//! A component that has been checked, compiled and asked what it is.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use sha2::{Digest, Sha256};
+use wasmail_policy::HookSet;
+use wasmtime::component::InstancePre;
+
+use crate::cache::{Cache, hex};
+use crate::check::{LoadError, Shape, check};
+use crate::hooks::Indices;
+use crate::instance::Instance;
+use crate::manifest::Manifest;
+use crate::state::State;
+use crate::{Bind, BindError, Bound, Engine};
+
+/// A component that can be bound. Cheap to clone.
+#[derive(Clone)]
+pub struct Component {
+    pub(crate) loaded: Arc<Loaded>,
+}
+
+pub(crate) struct Loaded {
+    pub(crate) engine: Engine,
+    pub(crate) pre: InstancePre<State>,
+    pub(crate) indices: Indices,
+    pub(crate) info: Info,
+}
+
+/// What there is to know about a component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Info {
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// The hooks that it exports.
+    pub hooks: HookSet,
+    /// Whether it takes a configuration.
+    pub configurable: bool,
+    /// The interfaces that it imports.
+    pub imports: Vec<String>,
+    /// The interfaces that it exports.
+    pub exports: Vec<String>,
+    /// SHA-256 of the component, in hexadecimal.
+    pub sha256: String,
+    /// Size of the component, in octets.
+    pub size: usize,
+}
+
+impl Engine {
+    /// Checks a component, compiles it or takes the compiled code from the cache, and has it describe itself.
+    ///
+    /// Compiling takes one to two milliseconds a kilobyte, on a thread of its own. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// Says precisely why the component is not acceptable and what to do about it.
+    pub async fn load(&self, octets: &[u8], cache: Option<&Cache>) -> Result<Component, LoadError> {
+        let (engine, cache, octets) = (self.clone(), cache.cloned(), octets.to_vec());
+        let work = tokio::task::spawn_blocking(move || engine.compile(&octets, cache.as_ref()));
+        // A panic in the compiler is no reason to stop: nothing of ours was touched.
+        let compiled = work.await.map_err(|_| LoadError::Compile("the compiler failed".to_owned()))??;
+        compiled.describe(self).await
+    }
+
+    fn compile(&self, octets: &[u8], cache: Option<&Cache>) -> Result<Compiled, LoadError> {
+        let shape = check(octets, self.inner.config.limits.component)?;
+        let sha256 = Sha256::digest(octets);
+        let key = hex(&Sha256::new().chain_update(sha256).chain_update(self.fingerprint()).finalize());
+        let cached = cache.and_then(|cache| cache.load(&self.inner.wasmtime, &key));
+        let component = match cached {
+            Some(component) => component,
+            None => self.compile_anew(octets, &key, cache)?,
+        };
+        let pre = self.inner.linker.instantiate_pre(&component).map_err(|why| LoadError::Types(format!("{why:#}")))?;
+        Ok(Compiled { pre, shape, sha256: hex(&sha256), size: octets.len() })
+    }
+
+    fn compile_anew(
+        &self,
+        octets: &[u8],
+        key: &str,
+        cache: Option<&Cache>,
+    ) -> Result<wasmtime::component::Component, LoadError> {
+        let component = wasmtime::component::Component::from_binary(&self.inner.wasmtime, octets)
+            .map_err(|why| LoadError::Compile(format!("{why:#}")))?;
+        self.inner.compiled.fetch_add(1, Ordering::Relaxed);
+        if let Some(cache) = cache {
+            cache.store(key, &component);
+        }
+        Ok(component)
+    }
+}
+
+/// A component that has not been asked yet.
+struct Compiled {
+    pre: InstancePre<State>,
+    shape: Shape,
+    sha256: String,
+    size: usize,
+}
+
+impl Compiled {
+    async fn describe(self, engine: &Engine) -> Result<Component, LoadError> {
+        let manifest = Instance::describe(engine, &self.pre).await?;
+        let indices = Indices::new(&self.pre, &self.shape).map_err(|why| LoadError::Types(format!("{why:#}")))?;
+        let Shape { imports, exports, hooks, configurable } = self.shape;
+        let info = Info { manifest, hooks, configurable, imports, exports, sha256: self.sha256, size: self.size };
+        let component = Component { loaded: Arc::new(Loaded { engine: engine.clone(), pre: self.pre, indices, info }) };
+        component.check_types().await?;
+        Ok(component)
+    }
+}
+
+impl Component {
+    /// What there is to know about it.
+    #[must_use]
+    pub fn info(&self) -> &Info {
+        &self.loaded.info
+    }
+
+    /// Gives it a name and a configuration, so that it can be asked.
+    ///
+    /// An instance is started at once: a wrong configuration is found here and not when the first mail comes. Needs a
+    /// tokio runtime.
+    ///
+    /// # Errors
+    /// When the plugin refuses the configuration, with its own text, or cannot be started.
+    pub async fn bind(&self, bind: Bind) -> Result<Bound, BindError> {
+        Bound::start(self.clone(), bind).await
+    }
+
+    /// Resolves every hook once, so that one whose function has another type is found now.
+    async fn check_types(&self) -> Result<(), LoadError> {
+        let started = Instance::start(&self.loaded, &self.info().manifest.name.as_str().into(), None).await;
+        let mut instance = started.map_err(|fault| LoadError::Describe(fault.to_string()))?;
+        instance.resolve_all(&self.loaded).map_err(|why| LoadError::Types(format!("{why:#}")))
+    }
+}

@@ -1,0 +1,105 @@
+//! Which hooks a component exports, and where they are in an instance.
+
+use wasmail_policy::Hook;
+use wasmtime::Store;
+use wasmtime::component::{Instance, InstancePre};
+
+use crate::bindings::exports::wasmail::policy as exports;
+use crate::check::Shape;
+use crate::state::State;
+
+macro_rules! hooks {
+    ($($field:ident: $module:ident, $hook:expr;)*) => {
+        /// Where the exported functions are in a component. One interface a hook: those that are not there cost
+        /// nothing.
+        pub(crate) struct Indices {
+            configure: Option<exports::hook_configure::GuestIndices>,
+            $($field: Option<exports::$module::GuestIndices>,)*
+        }
+
+        /// The functions of one instance, looked up when they are first called: most instances are asked at few hooks,
+        /// and each look-up compares types.
+        #[derive(Default)]
+        pub(crate) struct Functions {
+            configure: Option<exports::hook_configure::Guest>,
+            $($field: Option<exports::$module::Guest>,)*
+        }
+
+        impl Indices {
+            /// Finds what the component exports.
+            pub(crate) fn new(pre: &InstancePre<State>, shape: &Shape) -> wasmtime::Result<Self> {
+                let configure = shape.configurable.then(|| exports::hook_configure::GuestIndices::new(pre));
+                Ok(Self {
+                    configure: configure.transpose()?,
+                    $($field: match shape.hooks.contains($hook) {
+                        true => Some(exports::$module::GuestIndices::new(pre)?),
+                        false => None,
+                    },)*
+                })
+            }
+        }
+
+        impl Functions {
+            $(pub(crate) fn $field(
+                &mut self,
+                indices: &Indices,
+                store: &mut Store<State>,
+                instance: &Instance,
+            ) -> wasmtime::Result<&exports::$module::Guest> {
+                resolve(&mut self.$field, indices.$field.as_ref(), |indices| indices.load(store, instance))
+            })*
+
+            pub(crate) fn configure(
+                &mut self,
+                indices: &Indices,
+                store: &mut Store<State>,
+                instance: &Instance,
+            ) -> wasmtime::Result<Option<&exports::hook_configure::Guest>> {
+                match &indices.configure {
+                    None => Ok(None),
+                    some => resolve(&mut self.configure, some.as_ref(), |indices| indices.load(store, instance)).map(Some),
+                }
+            }
+
+            /// Looks all of them up.
+            pub(crate) fn resolve_all(
+                &mut self,
+                indices: &Indices,
+                store: &mut Store<State>,
+                instance: &Instance,
+            ) -> wasmtime::Result<()> {
+                self.configure(indices, store, instance)?;
+                $(if indices.$field.is_some() {
+                    self.$field(indices, store, instance)?;
+                })*
+                Ok(())
+            }
+        }
+    };
+}
+
+hooks! {
+    connect: hook_connect, Hook::Connect;
+    helo: hook_helo, Hook::Helo;
+    ehlo: hook_ehlo, Hook::Ehlo;
+    mail: hook_mail, Hook::Mail;
+    rcpt: hook_rcpt, Hook::Rcpt;
+    data: hook_data, Hook::Data;
+    data_post: hook_data_post, Hook::DataPost;
+    queue: hook_queue, Hook::Queue;
+    disconnect: hook_disconnect, Hook::Disconnect;
+}
+
+fn resolve<'a, I, G>(
+    known: &'a mut Option<G>,
+    indices: Option<&I>,
+    load: impl FnOnce(&I) -> wasmtime::Result<G>,
+) -> wasmtime::Result<&'a G> {
+    match known {
+        Some(guest) => Ok(guest),
+        none => {
+            let indices = indices.ok_or_else(|| wasmtime::Error::msg("the component does not export this hook"))?;
+            Ok(none.insert(load(indices)?))
+        }
+    }
+}

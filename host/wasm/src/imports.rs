@@ -1,0 +1,40 @@
+//! What a guest may call: the message, the log, and WASI 0.2 with nothing behind it.
+
+mod log;
+mod message;
+mod stdio;
+
+use wasmtime::Engine;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
+
+use crate::bindings::wasmail::policy;
+use crate::state::State;
+
+pub(crate) use log::GuestLog;
+pub(crate) use message::Message;
+
+/// Links everything that a guest may import.
+///
+/// Of WASI the whole of 0.2 is there, because the standard libraries of guest languages import it: there are no
+/// arguments, no environment, no standard input, no directory and thus no file; sockets and name lookup are refused
+/// with an error. Clocks and randomness are real.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    policy::types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    policy::message::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    policy::log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    Ok(linker)
+}
+
+/// WASI for one instance.
+pub(crate) fn wasi(log: &GuestLog, max_random: u64) -> WasiCtx {
+    WasiCtxBuilder::new()
+        .stdout(stdio::Stdio::stdout(log))
+        .stderr(stdio::Stdio::stderr(log))
+        .max_random_size(max_random)
+        .build()
+}
+
+impl policy::types::Host for State {}

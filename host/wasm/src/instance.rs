@@ -1,0 +1,233 @@
+//! One instance of a component in its store.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+use wasmail_policy::{Fault, Hook, Outcome, Question};
+use wasmtime::Store;
+use wasmtime::component::{self, InstancePre, Resource};
+
+use crate::bindings::exports::wasmail::policy::describe;
+use crate::check::LoadError;
+use crate::component::Loaded;
+use crate::engine::{Engine, Inner};
+use crate::hooks::Functions;
+use crate::imports::Message;
+use crate::lower::{Facts, Lists, Records};
+use crate::manifest::Manifest;
+use crate::state::{self, State};
+use crate::text::escaped;
+use crate::{fault, lift, patience};
+
+/// Octets of what a plugin says about its configuration.
+const REFUSAL_MAX: usize = 1_024;
+
+/// One instance. After a fault it must be dropped.
+pub(crate) struct Instance {
+    store: Store<State>,
+    instance: component::Instance,
+    functions: Functions,
+    calls: u32,
+    /// Memory in use when it was ready.
+    memory: usize,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Why an instance could not be made ready.
+pub(crate) enum StartError {
+    /// The plugin refuses its configuration, in its own words.
+    Refused(String),
+    /// It failed.
+    Fault(Fault),
+}
+
+impl From<Fault> for StartError {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(why) => f.write_str(why),
+            Self::Fault(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl Instance {
+    /// Starts an instance and, where there is a configuration, has it take that.
+    ///
+    /// Code of the guest may run here already, so the budgets of a call hold.
+    pub(crate) async fn start(loaded: &Loaded, plugin: &Arc<str>, config: Option<&str>) -> Result<Self, StartError> {
+        let mut instance = Self::instantiate(&loaded.engine, &loaded.pre, plugin).await?;
+        if let Some(config) = config {
+            instance.configure(loaded, config).await?;
+        }
+        instance.memory = instance.store.data().limiter.used();
+        Ok(instance)
+    }
+
+    async fn instantiate(engine: &Engine, pre: &InstancePre<State>, plugin: &Arc<str>) -> Result<Self, Fault> {
+        let permit = permit(&engine.inner).await?;
+        let mut store = state::store(&engine.inner, plugin);
+        state::begin(&mut store, &engine.inner, "");
+        match pre.instantiate_async(&mut store).await {
+            Ok(instance) => {
+                Ok(Self { store, instance, functions: Functions::default(), calls: 0, memory: 0, _permit: permit })
+            }
+            Err(error) => Err(fault::of_start(&error, store.data_mut())),
+        }
+    }
+
+    async fn configure(&mut self, loaded: &Loaded, config: &str) -> Result<(), StartError> {
+        state::begin(&mut self.store, &loaded.engine.inner, "");
+        let configured = self.call_configure(loaded, config).await;
+        self.store.data().log.end();
+        match configured {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(refusal)) => Err(StartError::Refused(escaped(&refusal, REFUSAL_MAX))),
+            Err(error) => Err(fault::of_start(&error, self.store.data_mut()).into()),
+        }
+    }
+
+    async fn call_configure(&mut self, loaded: &Loaded, config: &str) -> wasmtime::Result<Result<(), String>> {
+        let Self { store, instance, functions, .. } = self;
+        match functions.configure(&loaded.indices, store, instance)? {
+            Some(guest) => guest.call_configure(store, config).await,
+            None => Ok(Ok(())),
+        }
+    }
+
+    /// Has a component describe itself, in an instance that does nothing else.
+    pub(crate) async fn describe(engine: &Engine, pre: &InstancePre<State>) -> Result<Manifest, LoadError> {
+        let types = |why: wasmtime::Error| LoadError::Types(format!("{why:#}"));
+        let indices = describe::GuestIndices::new(pre).map_err(types)?;
+        let limit = engine.inner.config.limits.wall_clock;
+        let manifest = patience::within(limit, async {
+            let mut instance = Self::instantiate(engine, pre, &"(loading)".into()).await?;
+            state::begin(&mut instance.store, &engine.inner, "");
+            let guest = match indices.load(&mut instance.store, &instance.instance) {
+                Ok(guest) => guest,
+                Err(why) => return Ok(Err(types(why))),
+            };
+            let described = guest.call_describe(&mut instance.store).await;
+            described.map(Ok).map_err(|error| fault::of_call(&error, instance.store.data_mut()))
+        });
+        let manifest = manifest.await.map_err(|fault| LoadError::Describe(fault.to_string()))??;
+        Manifest::check(manifest).map_err(LoadError::Manifest)
+    }
+
+    pub(crate) fn resolve_all(&mut self, loaded: &Loaded) -> wasmtime::Result<()> {
+        self.functions.resolve_all(&loaded.indices, &mut self.store, &self.instance)
+    }
+
+    /// Puts a question to it.
+    pub(crate) async fn ask(&mut self, loaded: &Loaded, question: &Question<'_>) -> Result<Outcome, Fault> {
+        state::begin(&mut self.store, &loaded.engine.inner, &question.context.connection.uuid);
+        self.calls += 1;
+        let facts = Facts::new(question, &loaded.info.manifest);
+        let lists = Lists::new(&facts);
+        let records = Records::new(&facts, &lists);
+        let outcome = self.call(loaded, question, &records).await;
+        self.store.data().log.end();
+        match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => Err(fault::of_call(&error, self.store.data_mut())),
+        }
+    }
+
+    async fn call(
+        &mut self,
+        loaded: &Loaded,
+        question: &Question<'_>,
+        records: &Records<'_>,
+    ) -> wasmtime::Result<Result<Outcome, Fault>> {
+        let Self { store, instance, functions, .. } = self;
+        let indices = &loaded.indices;
+        let connection = records.connection();
+        let transaction = || records.transaction().ok_or_else(|| no("transaction"));
+        Ok(match question.hook {
+            Hook::Connect => {
+                let guest = functions.connect(indices, store, instance)?;
+                lift::connect_outcome(guest.call_connect(store, connection).await?)
+            }
+            Hook::Helo => {
+                let guest = functions.helo(indices, store, instance)?;
+                lift::outcome(guest.call_helo(store, connection).await?)
+            }
+            Hook::Ehlo => {
+                let guest = functions.ehlo(indices, store, instance)?;
+                lift::outcome(guest.call_ehlo(store, connection).await?)
+            }
+            Hook::Mail => {
+                let guest = functions.mail(indices, store, instance)?;
+                lift::replying_outcome(guest.call_mail(store, connection, transaction()?).await?)
+            }
+            Hook::Rcpt => {
+                let guest = functions.rcpt(indices, store, instance)?;
+                let candidate = records.candidate().ok_or_else(|| no("recipient"))?;
+                lift::replying_outcome(guest.call_rcpt(store, connection, transaction()?, candidate).await?)
+            }
+            Hook::Data => {
+                let guest = functions.data(indices, store, instance)?;
+                lift::outcome(guest.call_data(store, connection, transaction()?).await?)
+            }
+            Hook::DataPost => {
+                let guest = functions.data_post(indices, store, instance)?;
+                let message = lend(store, question)?;
+                let lent = Resource::new_borrow(message.rep());
+                let outcome = guest.call_data_post(&mut *store, connection, transaction()?, lent).await?;
+                store.data_mut().table.delete(message)?;
+                lift::outcome(outcome)
+            }
+            Hook::Queue => {
+                let guest = functions.queue(indices, store, instance)?;
+                let message = lend(store, question)?;
+                let lent = Resource::new_borrow(message.rep());
+                let outcome = guest.call_queue(&mut *store, connection, transaction()?, lent).await?;
+                store.data_mut().table.delete(message)?;
+                lift::replying_outcome(outcome)
+            }
+            Hook::Disconnect => {
+                let guest = functions.disconnect(indices, store, instance)?;
+                guest.call_disconnect(store, connection).await?;
+                Ok(Outcome::next())
+            }
+        })
+    }
+
+    /// How often it was asked.
+    pub(crate) fn calls(&self) -> u32 {
+        self.calls
+    }
+
+    /// By how many octets its memory has grown since it was ready.
+    pub(crate) fn grown(&self) -> usize {
+        self.store.data().limiter.used().saturating_sub(self.memory)
+    }
+}
+
+/// Waits for a place in the pool, for as long as a question may take.
+async fn permit(engine: &Inner) -> Result<OwnedSemaphorePermit, Fault> {
+    let instances = Arc::clone(&engine.instances);
+    if let Ok(permit) = Arc::clone(&instances).try_acquire_owned() {
+        return Ok(permit);
+    }
+    match tokio::time::timeout(engine.config.limits.wall_clock, instances.acquire_owned()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        // The semaphore is never closed, so this is the time-out.
+        _ => Err(Fault::Instance(format!("all {} instances are in use", engine.config.max_instances))),
+    }
+}
+
+/// Puts the message where the guest can borrow it during the call.
+fn lend(store: &mut Store<State>, question: &Question<'_>) -> wasmtime::Result<Resource<Message>> {
+    Ok(store.data_mut().table.push(Message::of(question))?)
+}
+
+/// The session asked without a part of the question: a mistake of ours.
+fn no(what: &str) -> wasmtime::Error {
+    wasmtime::Error::msg(format!("the host has no {what} at this hook"))
+}

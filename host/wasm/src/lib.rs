@@ -1,0 +1,34 @@
+//! The only room that knows wasmtime: loads policy components and calls their hooks.
+//!
+//! An [`Engine`] loads a [`Component`], which is bound with a configuration to become a [`Bound`]: a
+//! [`wasmail_policy::Plugin`] that the chain can ask. Nothing that a guest does stops the process, blocks a thread for
+//! longer than a tick, or takes more than its [`Limits`]; whatever goes wrong inside comes back as a
+//! [`wasmail_policy::Fault`], and the instance it happened in is never used again.
+
+mod bindings;
+mod bound;
+mod cache;
+mod check;
+mod component;
+mod config;
+mod engine;
+mod fault;
+mod hooks;
+mod imports;
+mod instance;
+mod lift;
+mod limiter;
+mod lower;
+mod manifest;
+mod patience;
+mod state;
+mod text;
+mod ticker;
+
+pub use bound::{Bind, BindError, Bound};
+pub use cache::{Cache, CacheError};
+pub use check::LoadError;
+pub use component::{Component, Info};
+pub use config::{EngineConfig, Life, Limits};
+pub use engine::{Engine, EngineError};
+pub use manifest::Manifest;

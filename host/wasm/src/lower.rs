@@ -1,0 +1,350 @@
+//! From a question to the records of `wit/types.wit`, by borrowing.
+//!
+//! Three layers, each borrowing from the one before: [`Facts`] makes the texts that do not exist yet (addresses, JSON),
+//! [`Lists`] gathers what WIT wants side by side, [`Records`] holds the lists of records. An empty list costs nothing.
+
+use std::fmt::{Display, Write};
+use std::ops::Range;
+use std::time::SystemTime;
+
+use wasmail_mail as mail;
+use wasmail_policy::{Notes, PluginResults, Question, Results, TransactionContext};
+
+use crate::bindings::wasmail::policy::types as wit;
+use crate::manifest::Manifest;
+
+/// Room for the texts of a usual call: three addresses, a path or two.
+const TEXT: usize = 256;
+
+/// Texts made for one call, in one allocation.
+struct Texts(String);
+
+type Span = Range<usize>;
+
+impl Texts {
+    fn push(&mut self, value: impl Display) -> Span {
+        let from = self.0.len();
+        // Writing to a string does not fail.
+        let _ = write!(self.0, "{value}");
+        from..self.0.len()
+    }
+
+    fn path(&mut self, path: &mail::ForwardPath) -> Span {
+        match path {
+            mail::ForwardPath::Postmaster => self.push("postmaster"),
+            mail::ForwardPath::Mailbox(mailbox) => self.push(mailbox),
+        }
+    }
+}
+
+/// The facts of a question and the texts made of them.
+pub(crate) struct Facts<'a> {
+    question: &'a Question<'a>,
+    texts: Texts,
+    remote_ip: Span,
+    local_ip: Span,
+    proxy_ip: Option<Span>,
+    connection: Scope<'a>,
+    transaction: Scope<'a>,
+    reverse_path: Span,
+    recipients: Vec<Span>,
+    candidate: Span,
+}
+
+/// What a plugin may see of a scope's notes and results.
+#[derive(Default)]
+struct Scope<'a> {
+    notes: Vec<(&'a str, Span)>,
+    results: Vec<(&'a str, &'a PluginResults)>,
+    extras: Vec<(&'a str, Span)>,
+}
+
+impl<'a> Facts<'a> {
+    pub(crate) fn new(question: &'a Question<'a>, manifest: &'a Manifest) -> Self {
+        let context = question.context;
+        let mut texts = Texts(String::with_capacity(TEXT));
+        let connection = &context.connection;
+        let mut facts = Self {
+            question,
+            remote_ip: texts.push(connection.remote.ip),
+            local_ip: texts.push(connection.local.ip),
+            proxy_ip: connection.proxy.ip.map(|ip| texts.push(ip)),
+            connection: Scope::new(&context.notes, &context.results, manifest, &mut texts),
+            transaction: Scope::default(),
+            reverse_path: 0..0,
+            recipients: Vec::new(),
+            candidate: 0..0,
+            texts,
+        };
+        if let Some(transaction) = &context.transaction {
+            facts.add_transaction(transaction, manifest);
+        }
+        facts
+    }
+
+    fn add_transaction(&mut self, transaction: &'a TransactionContext, manifest: &'a Manifest) {
+        let texts = &mut self.texts;
+        self.transaction = Scope::new(&transaction.notes, &transaction.results, manifest, texts);
+        if let Some(mailbox) = transaction.facts.reverse_path.mailbox() {
+            self.reverse_path = texts.push(mailbox);
+        }
+        self.recipients = transaction.facts.recipients.iter().map(|recipient| texts.path(&recipient.path)).collect();
+        if let Some(candidate) = &transaction.candidate {
+            self.candidate = texts.path(&candidate.path);
+        }
+    }
+
+    fn text(&self, span: &Span) -> &str {
+        &self.texts.0[span.clone()]
+    }
+
+    fn transaction(&self) -> Option<&'a TransactionContext> {
+        self.question.context.transaction.as_ref()
+    }
+}
+
+impl<'a> Scope<'a> {
+    fn new(notes: &Notes, results: &'a Results, manifest: &'a Manifest, texts: &mut Texts) -> Self {
+        let results = visible_results(results, manifest);
+        let extras = results.iter().flat_map(|(_, of_plugin)| &of_plugin.extra);
+        let extras = extras.map(|(key, value)| (key.as_str(), texts.push(value))).collect();
+        Self { notes: visible_notes(notes, manifest, texts), extras, results }
+    }
+}
+
+fn visible_notes<'a>(notes: &Notes, manifest: &'a Manifest, texts: &mut Texts) -> Vec<(&'a str, Span)> {
+    if notes.is_empty() {
+        return Vec::new();
+    }
+    let found = |pointer: &'a String| Some((pointer.as_str(), texts.push(notes.get(pointer)?)));
+    manifest.reads_notes.iter().filter_map(found).collect()
+}
+
+fn visible_results<'a>(results: &'a Results, manifest: &'a Manifest) -> Vec<(&'a str, &'a PluginResults)> {
+    if manifest.reads_all_results() {
+        return results.iter().collect();
+    }
+    let found = |name: &'a String| Some((name.as_str(), results.get(name)?));
+    manifest.reads_results.iter().filter_map(found).collect()
+}
+
+/// What WIT wants side by side in memory.
+pub(crate) struct Lists<'a> {
+    connection: ScopeLists<'a>,
+    transaction: ScopeLists<'a>,
+    /// Of MAIL, then of each recipient in turn, then of the candidate.
+    parameters: Vec<wit::ParameterParam<'a>>,
+}
+
+/// The texts of all plugins' five lists, and the further keys.
+struct ScopeLists<'a> {
+    texts: Vec<&'a str>,
+    extras: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Lists<'a> {
+    pub(crate) fn new(facts: &'a Facts<'a>) -> Self {
+        let parameters = facts.transaction().map(|transaction| {
+            let of_recipients = transaction.facts.recipients.iter().chain(&transaction.candidate);
+            let of_recipients = of_recipients.flat_map(|recipient| &recipient.parameters);
+            transaction.facts.parameters.iter().chain(of_recipients).map(parameter).collect()
+        });
+        Self {
+            connection: ScopeLists::new(facts, &facts.connection),
+            transaction: ScopeLists::new(facts, &facts.transaction),
+            parameters: parameters.unwrap_or_default(),
+        }
+    }
+}
+
+impl<'a> ScopeLists<'a> {
+    fn new(facts: &'a Facts<'a>, scope: &'a Scope<'a>) -> Self {
+        let texts = scope.results.iter().flat_map(|(_, results)| five(results)).flatten().map(String::as_str).collect();
+        let extras = scope.extras.iter().map(|(key, value)| (*key, facts.text(value))).collect();
+        Self { texts, extras }
+    }
+}
+
+fn five(results: &PluginResults) -> [&[String]; 5] {
+    [&results.pass, &results.fail, &results.msg, &results.skip, &results.err]
+}
+
+fn parameter(parameter: &mail::Parameter) -> wit::ParameterParam<'_> {
+    wit::ParameterParam { keyword: parameter.keyword(), value: parameter.value() }
+}
+
+/// The records of one call.
+pub(crate) struct Records<'a> {
+    facts: &'a Facts<'a>,
+    connection: ScopeRecords<'a>,
+    transaction: ScopeRecords<'a>,
+    parameters: &'a [wit::ParameterParam<'a>],
+    recipients: Vec<wit::RecipientParam<'a>>,
+    candidate: Option<wit::RecipientParam<'a>>,
+}
+
+struct ScopeRecords<'a> {
+    notes: Vec<wit::Note<'a>>,
+    results: Vec<wit::PluginResults<'a>>,
+}
+
+impl<'a> Records<'a> {
+    pub(crate) fn new(facts: &'a Facts<'a>, lists: &'a Lists<'a>) -> Self {
+        let mut records = Self {
+            facts,
+            connection: ScopeRecords::new(facts, &facts.connection, &lists.connection),
+            transaction: ScopeRecords::new(facts, &facts.transaction, &lists.transaction),
+            parameters: &[],
+            recipients: Vec::new(),
+            candidate: None,
+        };
+        if let Some(transaction) = facts.transaction() {
+            records.add_recipients(transaction, &lists.parameters);
+        }
+        records
+    }
+
+    /// The parameters lie in the order in which they are handed out here.
+    fn add_recipients(&mut self, transaction: &'a TransactionContext, parameters: &'a [wit::ParameterParam<'a>]) {
+        let facts = self.facts;
+        let mut rest = parameters;
+        self.parameters = take(&mut rest, transaction.facts.parameters.len());
+        let mut recipient = |recipient: &'a mail::Recipient, address: &Span| wit::RecipientParam {
+            address: facts.text(address),
+            parameters: take(&mut rest, recipient.parameters.len()),
+        };
+        let accepted = transaction.facts.recipients.iter().zip(&facts.recipients);
+        self.recipients = accepted.map(|(accepted, address)| recipient(accepted, address)).collect();
+        self.candidate = transaction.candidate.as_ref().map(|candidate| recipient(candidate, &facts.candidate));
+    }
+
+    /// The connection as a snapshot.
+    pub(crate) fn connection(&'a self) -> wit::Connection<'a> {
+        let context = self.facts.question.context;
+        let connection = &context.connection;
+        wit::Connection {
+            uuid: &connection.uuid,
+            remote: remote(&connection.remote, self.facts.text(&self.facts.remote_ip)),
+            local: local(&connection.local, self.facts.text(&self.facts.local_ip)),
+            proxy: wit::Proxy {
+                allowed: connection.proxy.allowed,
+                ip: self.facts.proxy_ip.as_ref().map(|ip| self.facts.text(ip)),
+                kind: connection.proxy.kind.map(|mail::ProxyKind::Haproxy| wit::ProxyKind::Haproxy),
+            },
+            hello: connection.hello.as_ref().map(hello),
+            tls: connection.tls.as_ref().map(tls),
+            auth: connection.auth.as_ref().map(auth),
+            relaying: context.relaying(),
+            counters: counters(&connection.counters, connection.started),
+            current_line: &connection.current_line,
+            last_response: &connection.last_response,
+            notes: &self.connection.notes,
+            results: &self.connection.results,
+        }
+    }
+
+    /// The transaction as a snapshot; none where the session has none.
+    pub(crate) fn transaction(&'a self) -> Option<wit::Transaction<'a>> {
+        let facts = &self.facts.transaction()?.facts;
+        Some(wit::Transaction {
+            uuid: &facts.uuid,
+            reverse_path: self.facts.text(&self.facts.reverse_path),
+            parameters: self.parameters,
+            body: body_type(facts.body),
+            smtputf8: facts.smtputf8,
+            declared_size: facts.declared_size,
+            recipients: &self.recipients,
+            recipient_counts: dispositions(facts.recipient_counts),
+            size: facts.size,
+            notes: &self.transaction.notes,
+            results: &self.transaction.results,
+        })
+    }
+
+    /// The recipient that RCPT asks about.
+    pub(crate) fn candidate(&self) -> Option<wit::RecipientParam<'a>> {
+        self.candidate.clone()
+    }
+}
+
+impl<'a> ScopeRecords<'a> {
+    fn new(facts: &'a Facts<'a>, scope: &'a Scope<'a>, lists: &'a ScopeLists<'a>) -> Self {
+        let note = |(pointer, value): &'a (&'a str, Span)| wit::Note { pointer, value: facts.text(value) };
+        let (mut texts, mut extras) = (&lists.texts[..], &lists.extras[..]);
+        let results = |(plugin, results): &'a (&'a str, &'a PluginResults)| {
+            let [pass, fail, msg, skip, err] = five(results).map(|list| take(&mut texts, list.len()));
+            wit::PluginResults { plugin, pass, fail, msg, skip, err, extra: take(&mut extras, results.extra.len()) }
+        };
+        Self { notes: scope.notes.iter().map(note).collect(), results: scope.results.iter().map(results).collect() }
+    }
+}
+
+/// Cuts the first `count` items off a slice that has them.
+fn take<'a, T>(rest: &mut &'a [T], count: usize) -> &'a [T] {
+    let (first, others) = rest.split_at(count);
+    *rest = others;
+    first
+}
+
+fn remote<'a>(remote: &'a mail::Remote, ip: &'a str) -> wit::Remote<'a> {
+    wit::Remote {
+        ip,
+        port: remote.port,
+        host: remote.host.as_deref(),
+        info: remote.info.as_deref(),
+        is_private: remote.is_private,
+        is_local: remote.is_local,
+        closed: remote.closed,
+    }
+}
+
+fn local<'a>(local: &'a mail::Local, ip: &'a str) -> wit::Local<'a> {
+    wit::Local { ip, port: local.port, host: &local.host, info: &local.info }
+}
+
+fn hello(hello: &mail::Hello) -> wit::Hello<'_> {
+    let verb = match hello.verb {
+        mail::HelloVerb::Helo => wit::HelloVerb::Helo,
+        mail::HelloVerb::Ehlo => wit::HelloVerb::Ehlo,
+    };
+    wit::Hello { verb, host: &hello.host }
+}
+
+fn tls(tls: &mail::Tls) -> wit::Tls<'_> {
+    wit::Tls {
+        version: &tls.version,
+        cipher: &tls.cipher,
+        sni: tls.sni.as_deref(),
+        peer_certificate: tls.peer_certificate.as_deref(),
+    }
+}
+
+fn auth(auth: &mail::Auth) -> wit::Auth<'_> {
+    wit::Auth { identity: &auth.identity, mechanism: &auth.mechanism }
+}
+
+fn counters(counters: &mail::Counters, started: SystemTime) -> wit::Counters {
+    wit::Counters {
+        early_talker: counters.early_talker,
+        pipelining: counters.pipelining,
+        esmtp: counters.esmtp,
+        transactions: counters.transactions,
+        recipients: dispositions(counters.recipients),
+        messages: dispositions(counters.messages),
+        errors: counters.errors,
+        octets: counters.octets,
+        started: started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+    }
+}
+
+fn dispositions(counts: mail::Dispositions) -> wit::Dispositions {
+    wit::Dispositions { accepted: counts.accepted, deferred: counts.deferred, rejected: counts.rejected }
+}
+
+fn body_type(body: mail::BodyType) -> wit::BodyType {
+    match body {
+        mail::BodyType::SevenBit => wit::BodyType::SevenBit,
+        mail::BodyType::EightBitMime => wit::BodyType::EightBitMime,
+        mail::BodyType::BinaryMime => wit::BodyType::BinaryMime,
+    }
+}

@@ -1,0 +1,103 @@
+//! What a plugin says of itself, checked.
+
+use wasmail_policy::Grant;
+
+use crate::bindings::exports::wasmail::policy::describe as wit;
+
+/// Octets of a name; it stands in every log line.
+const NAME_MAX: usize = 64;
+/// Octets of a version and of a description.
+const VERSION_MAX: usize = 64;
+const DESCRIPTION_MAX: usize = 1_024;
+/// Notes that a plugin may ask to see: each is looked up at every call.
+const NOTES_MAX: usize = 256;
+/// Octets of a JSON Pointer, as in `policy`.
+const POINTER_MAX: usize = 512;
+/// Plugins whose results a plugin may ask to see.
+const RESULTS_MAX: usize = 64;
+/// Octets of a configuration's schema.
+const SCHEMA_MAX: usize = 256 * 1024;
+
+/// What a plugin says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Lower-case letters, digits and hyphens.
+    pub name: String,
+    /// Version of the plugin.
+    pub version: String,
+    /// One sentence.
+    pub description: String,
+    /// JSON Pointers of the notes that it is shown.
+    pub reads_notes: Vec<String>,
+    /// Plugins whose results it is shown; `*` stands for all.
+    pub reads_results: Vec<String>,
+    /// Grants without which it cannot work.
+    pub needs: Vec<Grant>,
+    /// JSON Schema of its configuration.
+    pub config_schema: Option<serde_json::Value>,
+}
+
+impl Manifest {
+    /// Checks what `describe` returned. The error says what is wrong, for the plugin's author.
+    pub(crate) fn check(manifest: wit::Manifest) -> Result<Self, String> {
+        check_name(&manifest.name)?;
+        check_text("version", &manifest.version, VERSION_MAX)?;
+        check_text("description", &manifest.description, DESCRIPTION_MAX)?;
+        check_notes(&manifest.reads_notes)?;
+        check_results(&manifest.reads_results)?;
+        let needs = manifest.needs.iter().map(|need| need.parse().map_err(|why| format!("needs: {why}")));
+        Ok(Self {
+            needs: needs.collect::<Result<_, _>>()?,
+            config_schema: manifest.config_schema.as_deref().map(schema).transpose()?,
+            name: manifest.name,
+            version: manifest.version,
+            description: manifest.description,
+            reads_notes: manifest.reads_notes,
+            reads_results: manifest.reads_results,
+        })
+    }
+
+    pub(crate) fn reads_all_results(&self) -> bool {
+        self.reads_results.iter().any(|name| name == "*")
+    }
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(good) {
+        return Err(format!("name: {name:?} is not 1 to {NAME_MAX} lower-case letters, digits and hyphens"));
+    }
+    Ok(())
+}
+
+fn check_text(what: &str, text: &str, max: usize) -> Result<(), String> {
+    if text.len() > max || text.chars().any(char::is_control) {
+        return Err(format!("{what}: longer than {max} octets, or with a control character"));
+    }
+    Ok(())
+}
+
+fn check_notes(pointers: &[String]) -> Result<(), String> {
+    if pointers.len() > NOTES_MAX {
+        return Err(format!("reads-notes: more than {NOTES_MAX} pointers"));
+    }
+    let good = |pointer: &str| pointer.starts_with('/') && pointer.len() <= POINTER_MAX;
+    match pointers.iter().find(|pointer| !good(pointer)) {
+        Some(pointer) => Err(format!("reads-notes: {pointer:?} is no JSON Pointer of at most {POINTER_MAX} octets")),
+        None => Ok(()),
+    }
+}
+
+fn check_results(names: &[String]) -> Result<(), String> {
+    if names.len() > RESULTS_MAX || names.iter().any(|name| name.len() > NAME_MAX) {
+        return Err(format!("reads-results: more than {RESULTS_MAX} names, or one of more than {NAME_MAX} octets"));
+    }
+    Ok(())
+}
+
+fn schema(text: &str) -> Result<serde_json::Value, String> {
+    if text.len() > SCHEMA_MAX {
+        return Err(format!("config-schema: more than {SCHEMA_MAX} octets"));
+    }
+    serde_json::from_str(text).map_err(|why| format!("config-schema: no JSON text: {why}"))
+}

@@ -1,0 +1,23 @@
+//! Waits for a guest, but not for ever.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use wasmail_policy::Fault;
+
+/// Runs a call under a wall-clock budget.
+///
+/// Nearly every call is done when it is first polled; only one that is not needs a timer.
+pub(crate) async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let mut call = pin!(call);
+    let first = poll_fn(|context| match call.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Poll::Ready(None),
+    });
+    match first.await {
+        Some(done) => done,
+        None => tokio::time::timeout(limit, call).await.unwrap_or(Err(Fault::WallClock)),
+    }
+}

@@ -1,0 +1,7 @@
+;; Calls the host without end.
+  (import "wasmail:policy/log@0.1.0" "log" (func $log (param i32 i32 i32)))
+  (func (export "wasmail:policy/hook-ehlo@0.1.0#ehlo") (param i32) (result i32)
+    (loop $again
+      (call $log (i32.const 1) (i32.const 950) (i32.const 0))
+      (br $again))
+    (i32.const 1024))

@@ -1,0 +1,6 @@
+;; Traps before anybody asked.
+  (func $start (unreachable))
+  (start $start)
+  (func (export "wasmail:policy/hook-ehlo@0.1.0#ehlo") (param i32) (result i32)
+
+    (i32.const 1024))
