@@ -104,3 +104,15 @@ fn an_idle_session_holds_next_to_nothing() {
     std::mem::take(session.take_output());
     assert!(session.held() < 256, "holds {} octets", session.held());
 }
+
+#[test]
+fn a_pipelined_group_is_answered_in_one_write() {
+    let mut session = session();
+    feed(&mut session, b"EHLO a\r\n", |_, _| {});
+    session.take_output().clear();
+    let mut waits = 0;
+    feed(&mut session, &TO_DATA[8..], |_, step| waits += usize::from(*step == Step::Read));
+    let replies = String::from_utf8(std::mem::take(session.take_output())).unwrap();
+    let codes: Vec<&str> = replies.lines().map(|line| &line[..3]).collect();
+    assert_eq!((waits, codes.as_slice()), (1, &["250", "250", "354"][..]));
+}
