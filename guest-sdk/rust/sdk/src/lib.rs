@@ -42,6 +42,7 @@ pub mod bindings;
 mod choices;
 #[cfg(not(target_family = "wasm"))]
 mod example;
+mod json;
 pub mod log;
 mod message;
 mod network;

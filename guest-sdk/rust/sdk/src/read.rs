@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::de::DeserializeOwned;
 
-use crate::{Connection, Note, Parameter, PluginResults, Recipient, Transaction};
+use crate::{Connection, Note, Parameter, PluginResults, Recipient, Transaction, json};
 
 macro_rules! reads {
     ($record:ident) => {
@@ -30,7 +30,7 @@ reads!(Transaction);
 
 fn note<T: DeserializeOwned>(notes: &[Note], pointer: &str) -> Option<T> {
     let note = notes.iter().find(|note| note.pointer == pointer)?;
-    serde_json::from_str(&note.value).ok()
+    json::read(&note.value).ok()
 }
 
 impl PluginResults {
@@ -38,7 +38,7 @@ impl PluginResults {
     #[must_use]
     pub fn extra<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         let (_, value) = self.extra.iter().find(|(name, _)| name == key)?;
-        serde_json::from_str(value).ok()
+        json::read(value).ok()
     }
 
     /// Whether the plugin recorded that this test failed.

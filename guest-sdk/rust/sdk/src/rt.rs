@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::panic;
 
-use crate::{Plugin, log};
+use crate::{Plugin, json, log};
 
 /// Makes panics visible: the operator's log gets the message before the component traps.
 pub fn log_panics() {
@@ -32,17 +32,8 @@ pub fn get<P: Plugin>(place: &OnceCell<P>) -> &P {
 /// # Errors
 /// A sentence for the operator that names the key.
 pub fn make<P: Plugin>(json: &str) -> Result<P, String> {
-    let mut json = serde_json::Deserializer::from_str(if json.is_empty() { "{}" } else { json });
-    let config = serde_path_to_error::deserialize(&mut json).map_err(explain)?;
+    let config = json::read(if json.is_empty() { "{}" } else { json }).map_err(|mistake| mistake.to_string())?;
     P::configure(config)
-}
-
-/// Says which key is wrong. Where it stands in the JSON is left out: the operator wrote TOML.
-fn explain(error: serde_path_to_error::Error<serde_json::Error>) -> String {
-    let path = error.path().to_string();
-    let text = error.into_inner().to_string();
-    let text = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
-    if path == "." { text.to_owned() } else { format!("{path}: {text}") }
 }
 
 #[cfg(test)]
@@ -72,7 +63,7 @@ mod tests {
     fn a_mistake_in_the_configuration_is_named_by_its_key() {
         assert_eq!(make(r#"{"names":["a"]}"#), Ok(Lists { names: vec!["a".into()] }));
         let error = |json| make::<Lists>(json).unwrap_err();
-        assert_eq!(error(r#"{"names":["a",5]}"#), "names[1]: invalid type: integer `5`, expected a string");
+        assert_eq!(error(r#"{"names":["a",5]}"#), "names[1]: a whole number where a string is expected");
         assert_eq!(error(r#"{"nmaes":[]}"#), "nmaes: unknown field `nmaes`, expected `names`");
         assert_eq!(error("{}"), "missing field `names`");
     }
