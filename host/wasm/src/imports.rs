@@ -12,7 +12,8 @@ use crate::bindings::wasmail::policy;
 use crate::state::State;
 
 pub(crate) use log::GuestLog;
-pub(crate) use message::Message;
+#[allow(unreachable_pub, reason = "the generated bindings re-export it, and they are public in their module")]
+pub use message::Message;
 
 /// Links everything that a guest may import.
 ///

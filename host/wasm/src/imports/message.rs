@@ -13,7 +13,8 @@ use crate::state::State;
 const READ_MAX: usize = 65_536;
 
 /// A message that a guest may read during one call.
-pub(crate) struct Message {
+#[allow(unreachable_pub, reason = "the generated bindings re-export it, and they are public in their module")]
+pub struct Message {
     header: Arc<HeaderSection>,
     body: Option<Arc<dyn Body>>,
 }
