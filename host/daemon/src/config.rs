@@ -16,14 +16,12 @@ use std::path::{Path, PathBuf};
 use decode::Decode;
 
 pub(crate) use danger::warn;
-pub(crate) use decode::{Table, nearest};
-pub(crate) use limits::Limits;
+pub(crate) use decode::nearest;
 pub(crate) use load::REFERENCE;
 pub(crate) use mistake::{Mistakes, Severity};
 pub(crate) use place::{KeyPath, Sources};
 pub(crate) use settings::{
-    Delivery, DeliveryKind, Dns, Engine, Instance, LineEndings, Listener, Log, LogFormat, MaildirLayout, OnFault,
-    Plugin, ReverseDns, Settings, Spool,
+    DeliveryKind, Instance, LineEndings, Log, LogFormat, MaildirLayout, OnFault, Plugin, ReverseDns, Settings,
 };
 pub(crate) use validate::{listener_limits, next_hop};
 

@@ -1,1 +1,48 @@
-fn main() {}
+//! The binary `wasmail`: command line, configuration, and the wiring of the rooms below.
+
+mod banner;
+mod cli;
+mod config;
+mod lock;
+mod logs;
+mod out;
+mod paths;
+mod plugins;
+mod serve;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use miette::MietteHandlerOpts;
+
+use cli::{Cli, Command, ConfigArgs, ConfigCommand, PluginCommand};
+
+fn main() -> ExitCode {
+    // Lines stay whole: whoever searches them finds them.
+    let handler = |_: &_| -> Box<dyn miette::ReportHandler> {
+        Box::new(MietteHandlerOpts::new().wrap_lines(false).break_words(false).build())
+    };
+    // Nobody has set another one before.
+    let _ = miette::set_hook(Box::new(handler));
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(report) => {
+            out::say_error!("{report:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> miette::Result<ExitCode> {
+    let serve = || Command::Serve(ConfigArgs { config: std::env::var_os("WASMAIL_CONFIG").map(Into::into) });
+    match cli.command.unwrap_or_else(serve) {
+        Command::Serve(args) => return serve::run(&args),
+        Command::Check(args) => cli::check::run(&args)?,
+        Command::Config(ConfigCommand::Reference) => out::say!("{}", config::REFERENCE.trim_end()),
+        Command::Plugin(PluginCommand::New(args)) => cli::plugin_new::run(&args)?,
+        Command::Plugin(PluginCommand::Inspect(args)) => cli::inspect::run(&args)?,
+        Command::Queue(command) => cli::queue::run(&command)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -27,7 +27,9 @@ const BUILT_FROM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 #[derive(Debug, Error, Diagnostic)]
 enum NewError {
     #[error("`{0}` is no name for a plugin")]
-    #[diagnostic(help("use lower-case letters, digits and single hyphens, beginning with a letter, such as `greylist`"))]
+    #[diagnostic(help(
+        "use lower-case letters, digits and single hyphens, beginning with a letter, such as `greylist`"
+    ))]
     Name(String),
     #[error("{0} is there already and not empty")]
     #[diagnostic(help("name another directory with --dir, or remove that one"))]
@@ -72,9 +74,8 @@ fn say_what_next(name: &str, dir: &Path) {
 
 /// A name is a package's and a folder's, and with underscores a crate's.
 fn check_name(name: &str) -> Result<(), NewError> {
-    let part_is_good = |part: &str| {
-        !part.is_empty() && part.bytes().all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit())
-    };
+    let part_is_good =
+        |part: &str| !part.is_empty() && part.bytes().all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit());
     let begins_well = name.starts_with(|letter: char| letter.is_ascii_lowercase());
     // Cargo refuses these as names of packages.
     let is_reserved = ["test", "core", "std", "alloc", "self", "super", "crate"].contains(&name);
@@ -97,9 +98,9 @@ fn sdk(named: Option<&Path>, dir: &Path) -> Result<PathBuf, NewError> {
 }
 
 fn check_empty(dir: &Path) -> Result<(), NewError> {
-    match fs::read_dir(dir) {
-        Ok(mut entries) if entries.next().is_some() => Err(NewError::NotEmpty(dir.to_owned())),
-        Ok(_) => Ok(()),
+    match fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(NewError::NotEmpty(dir.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(NewError::Write { path: dir.to_owned(), source }),
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::mistake::Mistakes;
 use super::place::KeyPath;
-use super::settings::{DeliveryKind, Listener, Plugin, Settings, LineEndings};
+use super::settings::{DeliveryKind, LineEndings, Listener, Plugin, Settings};
 
 /// Widest networks that are let pass without a word: a /8 is the largest that anybody owns.
 const WIDEST: (u8, u8) = (8, 19);
@@ -58,7 +58,8 @@ fn normalising(listener: &Listener, at: &KeyPath, mistakes: &mut Mistakes) {
 
 /// Without a plugin that may accept recipients or set relaying, every RCPT is refused.
 fn nobody_accepts(settings: &Settings, mistakes: &mut Mistakes) {
-    let accepts = |plugin: &Plugin| plugin.grants.iter().any(|grant| grant == "accept-recipients" || grant == "relaying");
+    let accepts =
+        |plugin: &Plugin| plugin.grants.iter().any(|grant| grant == "accept-recipients" || grant == "relaying");
     if !settings.plugin.iter().any(|plugin| plugin.enabled && accepts(plugin)) {
         let what = "no plugin may accept recipients: all mail is refused with 550";
         let help = "add `builtin:local-domains` with grants = [\"accept-recipients\"]";
@@ -73,7 +74,11 @@ fn durability(settings: &Settings, mistakes: &mut Mistakes) {
     }
     if settings.delivery.kind == DeliveryKind::Discard {
         let what = "accepted mail is thrown away";
-        mistakes.warn(&KeyPath::of(&["delivery", "kind"]), what, "set \"maildir\" or \"smtp\", except for measurements");
+        mistakes.warn(
+            &KeyPath::of(&["delivery", "kind"]),
+            what,
+            "set \"maildir\" or \"smtp\", except for measurements",
+        );
     }
     if settings.delivery.kind == DeliveryKind::Maildir && !settings.delivery.sync {
         let what = "delivery does not wait for the disk: a power cut loses delivered mail";

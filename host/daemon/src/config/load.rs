@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn a_plugins_own_keys_are_left_as_they_are() {
-        let file = "[[plugin]]\nname = \"a\"\nmodule = \"b\"\n[plugin.config]\n\"x.y[0]\" = 1\nUpper = { n = [1.5, true] }\n";
+        let file =
+            "[[plugin]]\nname = \"a\"\nmodule = \"b\"\n[plugin.config]\n\"x.y[0]\" = 1\nUpper = { n = [1.5, true] }\n";
         let (value, report) = merged(file, &[]);
         let config = &value.expect(&report)["plugin"][0]["config"];
         assert_eq!(config, &serde_json::json!({ "x.y[0]": 1, "Upper": { "n": [1.5, true] } }));

@@ -102,10 +102,15 @@ fn the_defaults_are_those_of_the_rooms_below() {
 
 #[test]
 fn an_entry_of_a_list_has_the_same_defaults_as_the_reference() {
-    let loaded = load("[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:0\"\n[[plugin]]\nname = \"relay\"\nmodule = \"builtin:relay\"\n");
+    let loaded = load(
+        "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:0\"\n[[plugin]]\nname = \"relay\"\nmodule = \"builtin:relay\"\n",
+    );
     let (given, embedded) = (loaded.settings.expect("good"), Loaded::read(None, &[]).settings.expect("good"));
     assert_eq!(given.listener[0].line_endings, embedded.listener[0].line_endings);
     let (given, embedded) = (&given.plugin[0], &embedded.plugin[0]);
-    assert_eq!((given.enabled, given.on_fault, given.instance), (embedded.enabled, embedded.on_fault, embedded.instance));
+    assert_eq!(
+        (given.enabled, given.on_fault, given.instance),
+        (embedded.enabled, embedded.on_fault, embedded.instance)
+    );
     assert!(KeyPath::of(&["a"]).0 == [Segment::Key("a".into())]);
 }

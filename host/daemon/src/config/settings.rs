@@ -203,7 +203,7 @@ section! {
         /// By what the wait grows.
         factor: f64,
         /// Longest wait.
-        max: Duration,
+        longest: Duration,
         /// By which part a wait varies.
         jitter: f64,
         /// From acceptance until it is given up.
@@ -242,12 +242,6 @@ section! {
         on_fault: OnFault = OnFault::Defer,
         /// How long an instance lives.
         instance: Instance = Instance::Pooled,
-        /// In place of `engine.cpu`.
-        cpu: Option<Duration>,
-        /// In place of `engine.wall_clock`.
-        wall_clock: Option<Duration>,
-        /// In place of `engine.memory`.
-        memory: Option<Size>,
         /// What the plugin itself is told.
         config: Table = Table::new(),
     }

@@ -1,0 +1,94 @@
+//! `wasmail plugin inspect`: what a component is, what it needs, and whether it is acceptable.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use miette::{Diagnostic, IntoDiagnostic};
+use serde_json::{Value, json};
+use thiserror::Error;
+use wasmail_wasm::{Component, Engine, EngineConfig, Info, LoadError};
+
+use super::InspectArgs;
+use crate::out::{plain, say};
+use crate::plugins;
+
+#[derive(Debug, Error, Diagnostic)]
+enum InspectError {
+    #[error("{what}")]
+    NoOctets {
+        what: String,
+        #[help]
+        help: String,
+    },
+    #[error("{module} is not acceptable: {reason}")]
+    Refused { module: String, reason: LoadError },
+}
+
+/// Loads the component as a server would, and prints what it is.
+pub(crate) fn run(args: &InspectArgs) -> miette::Result<()> {
+    let octets =
+        plugins::octets(&args.module, Path::new("")).map_err(|(what, help)| InspectError::NoOctets { what, help })?;
+    let component = load(&octets)?.map_err(|reason| InspectError::Refused { module: args.module.clone(), reason })?;
+    if args.json {
+        say!("{:#}", as_json(component.info()));
+    } else {
+        say!("{}", as_text(component.info()).trim_end());
+    }
+    Ok(())
+}
+
+fn load(octets: &[u8]) -> miette::Result<Result<Component, LoadError>> {
+    let runtime = tokio::runtime::Runtime::new().into_diagnostic()?;
+    let engine = Engine::new(EngineConfig { max_instances: 4, ..EngineConfig::default() }).into_diagnostic()?;
+    Ok(runtime.block_on(engine.load(octets, None)))
+}
+
+fn as_text(info: &Info) -> String {
+    let manifest = &info.manifest;
+    let mut text =
+        format!("{} {}: {}\n\n", plain(&manifest.name), plain(&manifest.version), plain(&manifest.description));
+    let hooks: Vec<_> = info.hooks.iter().map(|hook| hook.name()).collect();
+    let needs: Vec<_> = manifest.needs.iter().map(|grant| grant.name()).collect();
+    let configured = match (info.configurable, &manifest.config_schema) {
+        (false, _) => "takes no configuration",
+        (true, None) => "takes a configuration, and says nothing of it",
+        (true, Some(_)) => "takes a configuration; its schema is in --json",
+    };
+    let lines = [
+        ("hooks", hooks.join(" ")),
+        ("needs the grants", or_none(&needs.join(" "))),
+        ("reads notes", or_none(&plain(&manifest.reads_notes.join(" ")))),
+        ("reads results of", or_none(&plain(&manifest.reads_results.join(" ")))),
+        ("configuration", configured.to_owned()),
+        ("size", format!("{} octets", info.size)),
+        ("sha256", info.sha256.clone()),
+        ("imports", plain(&info.imports.join("\n                  "))),
+    ];
+    for (name, value) in lines {
+        let _ = writeln!(text, "{name:<16}  {value}");
+    }
+    text
+}
+
+fn or_none(text: &str) -> String {
+    if text.is_empty() { "none".to_owned() } else { text.to_owned() }
+}
+
+fn as_json(info: &Info) -> Value {
+    let manifest = &info.manifest;
+    json!({
+        "name": manifest.name,
+        "version": manifest.version,
+        "description": manifest.description,
+        "hooks": info.hooks.iter().map(|hook| hook.name()).collect::<Vec<_>>(),
+        "needs": manifest.needs.iter().map(|grant| grant.name()).collect::<Vec<_>>(),
+        "reads_notes": manifest.reads_notes,
+        "reads_results": manifest.reads_results,
+        "configurable": info.configurable,
+        "config_schema": manifest.config_schema,
+        "imports": info.imports,
+        "exports": info.exports,
+        "sha256": info.sha256,
+        "size": info.size,
+    })
+}

@@ -1,0 +1,239 @@
+//! Loads the configured plugins and says of each what is wrong with it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::task::JoinSet;
+use wasmail_policy::{Binding, FaultRule, Grant, Grants};
+use wasmail_wasm::{Bind, BindError, Bound, Cache, Engine, EngineConfig, Info, Life, Limits};
+
+use crate::config::{self, Instance, KeyPath, Loaded, OnFault, Plugin, Settings, nearest};
+use crate::paths;
+
+/// What a module that comes with the server begins with.
+const BUILTIN: &str = "builtin:";
+
+/// The plugins that were loaded, in the order of the configuration.
+pub(crate) struct Plugins(Vec<LoadedPlugin>);
+
+/// A plugin that can be asked.
+pub(crate) struct LoadedPlugin {
+    /// Its name in the configuration.
+    pub(crate) name: Arc<str>,
+    bound: Arc<Bound>,
+    grants: Grants,
+    on_fault: FaultRule,
+}
+
+impl Plugins {
+    /// All of them.
+    pub(crate) fn loaded(&self) -> &[LoadedPlugin] {
+        &self.0
+    }
+
+    /// The bindings of a chain: the named ones in the order named, or all of them.
+    pub(crate) fn bindings(&self, names: Option<&[String]>) -> Vec<Binding> {
+        match names {
+            None => self.0.iter().map(LoadedPlugin::binding).collect(),
+            Some(names) => {
+                let find = |name: &String| self.0.iter().find(|plugin| *plugin.name == **name);
+                names.iter().filter_map(find).map(LoadedPlugin::binding).collect()
+            }
+        }
+    }
+}
+
+impl LoadedPlugin {
+    /// What there is to know about its component.
+    pub(crate) fn info(&self) -> &Info {
+        self.bound.info()
+    }
+
+    fn binding(&self) -> Binding {
+        let (name, plugin) = (Arc::clone(&self.name), Arc::clone(&self.bound) as Arc<_>);
+        Binding { name, plugin, grants: self.grants, on_fault: self.on_fault }
+    }
+}
+
+/// Loads every plugin only to find what is wrong, and warns of what is dangerous.
+pub(crate) fn check(loaded: &mut Loaded) {
+    let Some(settings) = loaded.settings.clone() else { return };
+    // A cache that is there saves minutes with large guests; a check makes none.
+    let cache = Some(paths::cache(&settings)).filter(|dir| dir.exists());
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => drop(runtime.block_on(load(loaded, cache.as_deref()))),
+        Err(error) => loaded.mistakes.add(&KeyPath::of(&["engine"]), format!("no thread can be started: {error}")),
+    }
+    config::warn(&settings, &mut loaded.mistakes);
+}
+
+/// Loads every plugin, all at the same time; what is wrong is added to the mistakes.
+pub(crate) async fn load(loaded: &mut Loaded, cache: Option<&Path>) -> Plugins {
+    let none = Plugins(Vec::new());
+    let Some(settings) = loaded.settings.clone() else { return none };
+    let engine = match Engine::new(engine_config(&settings)) {
+        Ok(engine) => engine,
+        Err(error) => {
+            let help = "a limit on virtual memory (`ulimit -v`) must allow 8 GiB an instance; lower engine.instances";
+            loaded.mistakes.add_with_help(&KeyPath::of(&["engine"]), error, help);
+            return none;
+        }
+    };
+    let cache = cache.filter(|_| settings.engine.cache).and_then(|dir| open_cache(dir, loaded));
+    let mut work = JoinSet::new();
+    for (index, plugin) in settings.plugin.iter().enumerate().filter(|(_, plugin)| plugin.enabled) {
+        let job = Job { index, plugin: plugin.clone(), base: loaded.base.clone() };
+        work.spawn(job.run(engine.clone(), cache.clone()));
+    }
+    let mut done = work.join_all().await;
+    done.sort_by_key(|done| done.index);
+    done.iter().for_each(|done| done.complain(loaded));
+    Plugins(done.into_iter().filter_map(|done| done.plugin).collect())
+}
+
+fn engine_config(settings: &Settings) -> EngineConfig {
+    let engine = &settings.engine;
+    let limits =
+        Limits { memory: engine.memory.len(), cpu: engine.cpu, wall_clock: engine.wall_clock, ..Limits::default() };
+    EngineConfig { limits, max_instances: engine.instances, ..EngineConfig::default() }
+}
+
+fn open_cache(dir: &Path, loaded: &mut Loaded) -> Option<Cache> {
+    let help = "mend the directory, or set engine.cache = false";
+    let opened = Cache::open(dir);
+    opened.map_err(|error| loaded.mistakes.add_with_help(&KeyPath::of(&["engine", "cache"]), error, help)).ok()
+}
+
+/// One plugin to load.
+struct Job {
+    index: usize,
+    plugin: Plugin,
+    base: PathBuf,
+}
+
+/// A plugin that was loaded, or what is wrong with it: by key, with help.
+struct Done {
+    index: usize,
+    plugin: Option<LoadedPlugin>,
+    mistakes: Vec<Complaint>,
+}
+
+type Complaint = (&'static str, String, String);
+
+impl Done {
+    fn complain(&self, loaded: &mut Loaded) {
+        let at = KeyPath::of(&["plugin"]).index(self.index);
+        for (key, what, help) in &self.mistakes {
+            loaded.mistakes.add_with_help(&at.key(key), what, help);
+        }
+    }
+}
+
+impl Job {
+    async fn run(self, engine: Engine, cache: Option<Cache>) -> Done {
+        let mut done = Done { index: self.index, plugin: None, mistakes: Vec::new() };
+        match self.load(&engine, cache.as_ref(), &mut done).await {
+            Ok(plugin) => done.plugin = Some(plugin),
+            Err(complaint) => done.mistakes.push(complaint),
+        }
+        done
+    }
+
+    async fn load(&self, engine: &Engine, cache: Option<&Cache>, done: &mut Done) -> Result<LoadedPlugin, Complaint> {
+        let module = &self.plugin.module;
+        let octets = octets(module, &self.base).map_err(|(what, help)| ("module", what, help))?;
+        let component = engine.load(&octets, cache).await.map_err(|error| {
+            (
+                "module",
+                format!("{module} is no plugin: {error}"),
+                format!("`wasmail plugin inspect {module}` says more"),
+            )
+        })?;
+        self.compare_grants(component.info(), done);
+        let bind = Bind {
+            name: self.plugin.name.clone(),
+            config: Value::Object(self.plugin.config.clone()),
+            life: match self.plugin.instance {
+                Instance::Pooled => Life::Pooled,
+                Instance::Call => Life::Call,
+            },
+        };
+        let bound = component.bind(bind).await.map_err(|error| self.refused(&error))?;
+        Ok(LoadedPlugin {
+            name: self.plugin.name.as_str().into(),
+            bound: Arc::new(bound),
+            grants: self.grants().collect(),
+            on_fault: match self.plugin.on_fault {
+                OnFault::Defer => FaultRule::Defer,
+                OnFault::Skip => FaultRule::Skip,
+                OnFault::Reject => FaultRule::Reject,
+            },
+        })
+    }
+
+    fn refused(&self, error: &BindError) -> Complaint {
+        let module = &self.plugin.module;
+        let help = match module.strip_prefix(BUILTIN) {
+            Some(name) => format!("plugins/{name}/README.md says which keys it has"),
+            None => "the plugin's own documentation says which keys it has".to_owned(),
+        };
+        ("config", error.to_string(), help)
+    }
+
+    /// The grants that were given; unknown ones have been reported when the settings were read.
+    fn grants(&self) -> impl Iterator<Item = Grant> {
+        self.plugin.grants.iter().filter_map(|grant| grant.parse().ok())
+    }
+
+    /// What the plugin cannot work without must be granted.
+    fn compare_grants(&self, info: &Info, done: &mut Done) {
+        let needs = &info.manifest.needs;
+        let names: Vec<_> = needs.iter().map(|need| format!("\"{need}\"")).collect();
+        let help = format!("write grants = [{}] if you trust it with that", names.join(", "));
+        for need in needs.iter().filter(|need| !self.grants().any(|grant| grant == **need)) {
+            let what = format!("`{}` needs the grant `{need}`, which is not given", info.manifest.name);
+            done.mistakes.push(("grants", what, help.clone()));
+        }
+    }
+}
+
+/// The octets of a module: a bundled plugin's, or a file's. What is wrong, and what to do, otherwise.
+pub(crate) fn octets(module: &str, base: &Path) -> Result<Vec<u8>, (String, String)> {
+    if let Some(name) = module.strip_prefix(BUILTIN) {
+        return wasmail_shelf::get(name).map(|bundled| bundled.component.to_vec()).ok_or_else(|| no_bundled(name));
+    }
+    let path = base.join(module);
+    let help = || "name a component by its path, counted from the configuration file, or builtin:NAME".to_owned();
+    // A directory, a device: not to be read to its end.
+    if path.exists() && !path.is_file() {
+        return Err((format!("{} is no file", path.display()), help()));
+    }
+    std::fs::read(&path).map_err(|error| (format!("{} cannot be read: {error}", path.display()), help()))
+}
+
+fn no_bundled(name: &str) -> (String, String) {
+    let known: Vec<_> = wasmail_shelf::all().iter().map(|bundled| bundled.name).collect();
+    let help = match nearest(name, &known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the bundled plugins are {}", known.join(", ")),
+    };
+    (format!("there is no bundled plugin `{name}`"), help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_sandbox() {
+        let settings = Loaded::read(None, &[]).settings.expect("the reference is good");
+        assert_eq!(engine_config(&settings), EngineConfig::default());
+    }
+
+    #[test]
+    fn a_bundled_plugin_that_is_not_there_is_named() {
+        let (what, help) = octets("builtin:rely", Path::new("")).expect_err("there is none");
+        assert_eq!((what.as_str(), help.as_str()), ("there is no bundled plugin `rely`", "did you mean `relay`?"));
+    }
+}

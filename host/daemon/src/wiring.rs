@@ -1,0 +1,137 @@
+//! From settings to what the rooms below take.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use wasmail_policy::Chain;
+use wasmail_queue::{Backoff, Policy};
+use wasmail_server::{
+    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, ListenerConfig, MaildirConfig, NextHopConfig,
+    ServerConfig, SpoolConfig,
+};
+use wasmail_smtp::SessionConfig;
+
+use crate::config::{self, DeliveryKind, LineEndings, Mistakes, ReverseDns, Settings};
+use crate::paths;
+use crate::plugins::Plugins;
+
+/// Program and version, as `Received` shows them.
+pub(crate) const SOFTWARE: &str = concat!("wasmail ", env!("CARGO_PKG_VERSION"));
+
+/// Puts a server together.
+pub(crate) fn server(settings: &Settings, plugins: &Plugins) -> ServerConfig {
+    ServerConfig {
+        listeners: (0..settings.listener.len()).map(|index| listener(settings, index, plugins)).collect(),
+        connections: connections(settings),
+        dns: dns(settings),
+        spool: SpoolConfig { dir: paths::spool(settings), options: paths::spool_options(settings) },
+        delivery: delivery(settings),
+        drain_timeout: settings.server.drain_timeout,
+    }
+}
+
+fn listener(settings: &Settings, index: usize, plugins: &Plugins) -> ListenerConfig {
+    let listener = &settings.listener[index];
+    // Mistakes were reported when the settings were read; the limits of all stand in for ones that were not.
+    let limits = config::listener_limits(settings, index, &mut Mistakes::default());
+    let session = SessionConfig {
+        hostname: settings.server.hostname.clone(),
+        software: SOFTWARE.to_owned(),
+        limits: limits.unwrap_or_else(|| settings.limits.clone()).for_session(),
+        line_endings: match listener.line_endings {
+            LineEndings::Strict => wasmail_smtp::LineEndings::Strict,
+            LineEndings::Normalise => wasmail_smtp::LineEndings::Normalise,
+        },
+    };
+    ListenerConfig {
+        name: listener.name.clone(),
+        address: listener.address,
+        session: Arc::new(session),
+        chain: Arc::new(Chain::new(plugins.bindings(listener.plugins.as_deref()))),
+        reverse_dns: reverse_dns(listener.reverse_dns.unwrap_or(settings.dns.reverse)),
+    }
+}
+
+fn reverse_dns(mode: ReverseDns) -> wasmail_server::ReverseDns {
+    match mode {
+        ReverseDns::Off => wasmail_server::ReverseDns::Off,
+        ReverseDns::Lazy => wasmail_server::ReverseDns::Lazy,
+        ReverseDns::Wait => wasmail_server::ReverseDns::Wait,
+    }
+}
+
+pub(crate) fn connections(settings: &Settings) -> ConnectionLimits {
+    ConnectionLimits { total: settings.connections.total, per_address: settings.connections.per_address }
+}
+
+pub(crate) fn dns(settings: &Settings) -> DnsConfig {
+    let dns = &settings.dns;
+    let servers: Vec<SocketAddr> = dns.servers.clone();
+    DnsConfig { servers, timeout: dns.timeout, concurrency: dns.concurrency, cache: dns.cache }
+}
+
+pub(crate) fn retry(settings: &Settings) -> Policy {
+    let retry = &settings.delivery.retry;
+    let backoff = Backoff { first: retry.first, factor: retry.factor, max: retry.longest, jitter: retry.jitter };
+    Policy { backoff, lifetime: retry.lifetime }
+}
+
+fn delivery(settings: &Settings) -> DeliveryConfig {
+    let delivery = &settings.delivery;
+    let destination = match delivery.kind {
+        DeliveryKind::Maildir => Destination::Maildir(maildir(settings)),
+        DeliveryKind::Smtp => Destination::NextHop(next_hop(settings)),
+        DeliveryKind::Discard => Destination::Discard,
+    };
+    DeliveryConfig { destination, concurrency: delivery.concurrency, retry: retry(settings) }
+}
+
+fn maildir(settings: &Settings) -> MaildirConfig {
+    use wasmail_server::MaildirLayout;
+    let delivery = &settings.delivery;
+    MaildirConfig {
+        root: delivery.path.clone(),
+        layout: match delivery.layout {
+            config::MaildirLayout::PerRecipient => MaildirLayout::PerRecipient,
+            config::MaildirLayout::Single => MaildirLayout::Single,
+        },
+        hostname: settings.server.hostname.clone(),
+        sync: delivery.sync,
+    }
+}
+
+fn next_hop(settings: &Settings) -> NextHopConfig {
+    let delivery = &settings.delivery;
+    let text = delivery.next_hop.as_deref().unwrap_or_default();
+    let (host, port) = config::next_hop(text).expect("the settings were checked: kind = \"smtp\" has a good next hop");
+    NextHopConfig {
+        host,
+        port,
+        hostname: settings.server.hostname.clone(),
+        connect_timeout: delivery.connect_timeout,
+        idle_timeout: delivery.idle_timeout,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Loaded;
+
+    fn defaults() -> Settings {
+        Loaded::read(None, &[]).settings.expect("the reference is good")
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_server() {
+        let settings = defaults();
+        assert_eq!(connections(&settings), ConnectionLimits::default());
+        assert_eq!(dns(&settings), DnsConfig::default());
+        assert_eq!(retry(&settings), Policy::default());
+        assert_eq!(settings.delivery.concurrency, DeliveryConfig::CONCURRENCY);
+        assert_eq!(settings.delivery.connect_timeout, NextHopConfig::CONNECT_TIMEOUT);
+        assert_eq!(settings.delivery.idle_timeout, NextHopConfig::IDLE_TIMEOUT);
+        assert_eq!(settings.server.drain_timeout, ServerConfig::DRAIN_TIMEOUT);
+        assert_eq!(reverse_dns(settings.dns.reverse), wasmail_server::ReverseDns::default());
+    }
+}

@@ -1,0 +1,290 @@
+//! What the person at the terminal sees: the banner, every mistake at once, and what to do about it.
+
+mod support;
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use support::{Home, Server, root, wasmail};
+
+/// What a command said on both streams.
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// Runs a command that must fail, and returns what it said.
+fn refused(command: &mut Command) -> String {
+    let output = command.output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    said(&output)
+}
+
+/// Runs a command that must succeed, and returns what it said on standard output.
+fn done(command: &mut Command) -> String {
+    let output = command.output().expect("the binary runs");
+    assert!(output.status.success(), "{}", said(&output));
+    String::from_utf8(output.stdout).expect("we write UTF-8")
+}
+
+#[track_caller]
+fn says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in:\n{text}");
+    }
+}
+
+#[test]
+fn check_finds_every_mistake_with_its_line() {
+    let home = Home::new(
+        "[server]\n\
+         hostnme = \"mx.example.test\"\n\
+         drain_timeout = 30\n\
+         [limits]\n\
+         message_size = \"50 parsecs\"\n\
+         [[listener]]\n\
+         name = \"a\"\n\
+         address = \"localhost:25\"\n\
+         [[listener]]\n\
+         name = \"b\"\n\
+         address = \"127.0.0.1:0\"\n\
+         line_endings = \"lax\"\n",
+    );
+    let text = refused(home.command(&["check"]).env_remove("WASMAIL__LISTENER__0__ADDRESS"));
+    let file = home.config();
+    let at = |line: usize, rest: &str| format!("error: {}:{line}: {rest}", file.display());
+    says(
+        &text,
+        &[
+            &at(2, "server.hostnme: unknown key\n  help: did you mean `hostname`?"),
+            &at(3, "server.drain_timeout: expected a duration such as \"30s\" or \"5m\", found the number 30"),
+            &at(5, "limits.message_size: expected a size in octets"),
+            &at(8, "listener[0].address: expected an IP address and port"),
+            &at(12, "listener[1].line_endings: expected one of `strict` `normalise`, found the text \"lax\""),
+            "5 mistakes in the configuration",
+        ],
+    );
+}
+
+#[test]
+fn check_finds_what_types_cannot_say() {
+    let home = Home::new(
+        "[server]\n\
+         hostname = \"not a name\"\n\
+         [[listener]]\n\
+         name = \"a\"\n\
+         address = \"127.0.0.1:2525\"\n\
+         plugins = [\"relya\"]\n\
+         [[listener]]\n\
+         name = \"a\"\n\
+         address = \"127.0.0.1:2525\"\n\
+         limits = { idle = \"0s\", mesage_size = 1 }\n\
+         [delivery]\n\
+         kind = \"smtp\"\n\
+         [[plugin]]\n\
+         name = \"relay\"\n\
+         module = \"builtin:rely\"\n\
+         [[plugin]]\n\
+         name = \"relay\"\n\
+         module = \"no/such.wasm\"\n\
+         grants = [\"everything\"]\n",
+    );
+    let text = refused(home.command(&["check"]).env_remove("WASMAIL__LISTENER__0__ADDRESS"));
+    says(
+        &text,
+        &[
+            ":2: server.hostname: `not a name` is no host name",
+            ":6: listener[0].plugins[0]: no plugin `relya`\n  help: did you mean `relay`?",
+            ":8: listener[1].name: the name `a` is taken",
+            ":9: listener[1].address: another listener has 127.0.0.1:2525 already",
+            ":10: listener[1].limits.mesage_size: unknown key\n  help: did you mean `message_size`?",
+            ":11: delivery.next_hop: missing; delivery.kind = \"smtp\" needs it",
+            ":15: plugin[0].module: there is no bundled plugin `rely`\n  help: did you mean `relay`?",
+            ":17: plugin[1].name: the name `relay` is taken",
+            ":18: plugin[1].module: ",
+            ":19: plugin[1].grants[0]: unknown grant `everything`",
+        ],
+    );
+}
+
+#[test]
+fn a_mistake_of_the_environment_is_named_by_its_variable() {
+    let mut home = Home::new("");
+    home.set("WASMAIL__LIMITS__IDLE", "soon");
+    home.set("WASMAIL__SERVR__HOSTNAME", "a.example");
+    let text = refused(&mut home.command(&["check"]));
+    says(&text, &["error: WASMAIL__LIMITS__IDLE: limits.idle: expected a duration"]);
+    says(&text, &["error: WASMAIL__SERVR__HOSTNAME: servr: unknown key\n  help: did you mean `server`?"]);
+}
+
+#[test]
+fn a_grant_that_the_plugin_needs_is_asked_for() {
+    let home =
+        Home::new("[[plugin]]\nname = \"local\"\nmodule = \"builtin:local-domains\"\n[plugin.config]\ndomains = []\n");
+    let text = refused(&mut home.command(&["check"]));
+    says(&text, &["plugin[0].grants: ", "accept-recipients", "grants = [\"accept-recipients\"]"]);
+}
+
+#[test]
+fn a_configuration_that_a_plugin_refuses_is_shown_with_its_words() {
+    let home = Home::new(
+        "[[plugin]]\n\
+         name = \"local\"\n\
+         module = \"builtin:local-domains\"\n\
+         grants = [\"accept-recipients\"]\n\
+         [plugin.config]\n\
+         domains = [\"user@example.test\"]\n",
+    );
+    let text = refused(&mut home.command(&["check"]));
+    says(&text, &["plugin[0].config: ", "domains[0]: `user@example.test` is an address, expected a domain"]);
+}
+
+#[test]
+fn a_relay_for_everybody_is_warned_of() {
+    let home = Home::new(
+        "[[plugin]]\n\
+         name = \"relay\"\n\
+         module = \"builtin:relay\"\n\
+         grants = [\"relaying\"]\n\
+         [plugin.config]\n\
+         networks = [\"192.0.2.0/24\", \"0.0.0.0/0\"]\n",
+    );
+    let output = home.command(&["check"]).output().expect("the binary runs");
+    assert!(output.status.success(), "{}", said(&output));
+    says(
+        &said(&output),
+        &["warning: ", ":6: plugin[0].config.networks[1]: 0.0.0.0/0 may relay", "good, with 1 warning."],
+    );
+}
+
+#[test]
+fn the_embedded_configuration_is_good() {
+    let text = done(wasmail().args(["check"]));
+    assert_eq!(text, "the embedded configuration is good.\n");
+    let output = wasmail().arg("check").output().expect("the binary runs");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn the_printed_reference_is_good() {
+    let reference = done(wasmail().args(["config", "reference"]));
+    let home = Home::new(&reference);
+    says(&done(&mut home.command(&["check"])), &["is good."]);
+}
+
+#[test]
+fn the_banner_says_what_a_newcomer_wants_to_know() {
+    let server = Server::start("");
+    let banner = server.banner().to_owned();
+    says(&banner, &[&format!("listening on {} (smtp)", server.address()), "relay", "local-domains", "sha256:"]);
+    says(&banner, &[&server.maildirs().display().to_string(), &server.data().display().to_string()]);
+    says(&banner, &[&format!("swaks --server {}", server.address())]);
+    let bundled = ["access", "early-talker", "headers", "helo-checks", "karma", "record-envelope"];
+    says(&banner, &bundled);
+    server.stop();
+}
+
+#[test]
+fn the_second_start_takes_well_under_a_second() {
+    let home = Server::start("").stop();
+    let began = Instant::now();
+    let server = home.start();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}\n{}", server.banner());
+}
+
+#[test]
+fn a_busy_port_is_named_and_how_to_choose_another() {
+    let other = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = other.local_addr().expect("it is bound").to_string();
+    let mut home = Home::new("");
+    home.set("WASMAIL__LISTENER__0__ADDRESS", &address);
+    let text = refused(&mut home.command(&["serve"]));
+    says(&text, &["listener `smtp`", &address, "help:", "address"]);
+}
+
+#[test]
+fn two_servers_do_not_share_a_data_directory() {
+    let server = Server::start("");
+    let text = refused(&mut server.home().command(&["serve"]));
+    says(&text, &["another wasmail", &format!("(process {})", server.pid()), "server.data_dir"]);
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_written_is_named() {
+    let mut home = Home::new("");
+    let file = home.config().display().to_string();
+    home.set("WASMAIL__SERVER__DATA_DIR", &file);
+    let text = refused(&mut home.command(&["serve"]));
+    says(&text, &["the data directory", &file, "cannot be written", "server.data_dir"]);
+}
+
+#[test]
+fn a_component_that_does_not_load_is_named_with_its_reason() {
+    for (octets, reason) in
+        [(&b"hello"[..], "neither"), (&b"\0asm\x01\0\0\0"[..], "core module"), (&b"\0asm\x0d\0\x01\0"[..], "describe")]
+    {
+        let home = Home::new("[[plugin]]\nname = \"broken\"\nmodule = \"broken.wasm\"\n");
+        let file = home.config().with_file_name("broken.wasm");
+        fs::write(&file, octets).expect("it can be written");
+        says(&refused(&mut home.command(&["serve"])), &["plugin[0].module: ", "broken.wasm", reason]);
+        says(&refused(wasmail().args(["plugin", "inspect"]).arg(&file)), &[reason]);
+    }
+}
+
+#[test]
+fn sigterm_ends_it_well_and_says_so() {
+    let server = Server::start("");
+    let home = server.stop();
+    says(&home.log(), &["drain"]);
+}
+
+#[test]
+fn logs_are_json_on_request() {
+    let home = Server::start("[log]\nformat = \"json\"\n").stop();
+    let log = home.log();
+    assert!(!log.is_empty());
+    for line in log.lines() {
+        let parsed: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert!(parsed["level"].is_string(), "{line}");
+    }
+}
+
+#[test]
+fn inspect_shows_what_a_component_is() {
+    let text = done(wasmail().args(["plugin", "inspect", "builtin:relay"]));
+    says(&text, &["relay", "hooks", "connect", "relaying", "sha256", "octets"]);
+    let json = done(wasmail().args(["plugin", "inspect", "builtin:relay", "--json"]));
+    let json: serde_json::Value = serde_json::from_str(&json).expect(&json);
+    assert_eq!(json["name"], "relay");
+    assert_eq!(json["needs"], serde_json::json!(["relaying"]));
+}
+
+#[test]
+fn an_empty_queue_is_said_to_be_empty() {
+    let server = Server::start("");
+    assert!(server.queue_is_empty());
+    says(&String::from_utf8_lossy(&server.run(&["queue", "list"]).stdout), &["Nothing waits."]);
+    let text = refused(&mut server.home().command(&["queue", "show", "0000000000000000"]));
+    says(&text, &["no message 0000000000000000", "queue list"]);
+}
+
+#[test]
+fn a_new_plugin_builds_and_passes_its_test() {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let project = dir.path().join("not-from");
+    let mut new = wasmail();
+    new.args(["plugin", "new", "not-from", "--sdk"]).arg(root()).arg("--dir").arg(&project);
+    says(&done(&mut new), &["cargo test", "cargo build", "wasm32-wasip2"]);
+    says(&refused(&mut new), &["is there already and not empty", "--dir"]);
+    let mut test = Command::new(env!("CARGO"));
+    // The profile of this workspace, in its target directory: then the sandbox is not compiled again.
+    let target =
+        std::path::Path::new(env!("CARGO_BIN_EXE_wasmail")).ancestors().nth(2).expect("<target>/<profile>/wasmail");
+    test.args(["test", "--release", "--offline", "--target-dir"]).arg(target).current_dir(&project);
+    test.env("CARGO_PROFILE_RELEASE_STRIP", "none");
+    let output = test.output().expect("cargo runs");
+    assert!(output.status.success(), "{}", said(&output));
+    says(&said(&output), &["test "]);
+}
