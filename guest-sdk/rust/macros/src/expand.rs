@@ -134,3 +134,47 @@ fn exports(plugin: &Type, methods: &[String]) -> TokenStream {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(arguments: &str, item: &str) -> std::result::Result<String, String> {
+        let arguments = syn::parse_str(arguments).map_err(|error: Error| error.to_string())?;
+        let item = syn::parse_str(item).map_err(|error: Error| error.to_string())?;
+        expand(&arguments, item).map(|tokens| tokens.to_string()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn only_the_hooks_that_are_there_are_exported() {
+        let item = "impl Plugin for X { fn mail(&self) {} fn data_post(&self) {} fn helper(&self) {} }";
+        let code = written("", item).unwrap();
+        let exported = |hook: &str| code.contains(&format!("hook_{hook} :: Guest for Exports"));
+        let hooks: Vec<_> = HOOKS.iter().map(|hook| hook.method).filter(|hook| exported(hook)).collect();
+        assert_eq!(hooks, ["mail", "data_post"]);
+    }
+
+    #[test]
+    fn what_is_left_out_is_written_and_the_rest_is_left_alone() {
+        let plain = written("", "impl Plugin for X {}").unwrap();
+        assert!(plain.contains("type Config = :: wasmail_guest :: NoConfig"));
+        assert!(plain.contains("Default > :: default ()"));
+        let own = written("", "impl Plugin for X { type Config = Self; }").unwrap();
+        assert!(own.contains("From < Self :: Config > > :: from (config)"));
+        assert_eq!(own.matches("type Config").count(), 1);
+        let all = "impl Plugin for X { type Config = C; fn configure(c: C) -> Result<Self, String> { todo(c) } }";
+        assert_eq!(written("", all).unwrap().matches("fn configure (").count(), 2, "the author's, and the export");
+    }
+
+    #[test]
+    fn mistakes_are_found_by_the_compiler() {
+        let error = |arguments, item| written(arguments, item).unwrap_err();
+        let plain = "impl Plugin for X {}";
+        assert!(error("needs = [\"relying\"]", plain).starts_with("unknown grant, expected one of relaying, "));
+        assert!(error("need = []", plain).starts_with("expected one of name, "));
+        assert!(error("needs = \"relaying\"", plain).starts_with("expected a list"));
+        assert_eq!(error("", "impl X {}"), "expected `impl Plugin for ...`");
+        assert_eq!(error("", "impl Clone for X {}"), "expected `impl Plugin for ...`");
+        assert!(error("", "impl<T> Plugin for X<T> {}").starts_with("a plugin is one type"));
+    }
+}
