@@ -46,6 +46,8 @@ pub struct ListenerConfig {
     pub chain: Arc<Chain>,
     /// Whether the client's name is looked up, and whether anybody waits for it.
     pub reverse_dns: ReverseDns,
+    /// Whether its clients may send to anywhere from the start, because only trusted machines reach it.
+    pub relaying: bool,
 }
 
 /// How many clients at once. Who comes on top is told 421 and closed.

@@ -78,7 +78,7 @@ fn facts(stream: &TcpStream, peer: SocketAddr, listener: &Listener) -> Connectio
         hello: None,
         tls: None,
         auth: None,
-        relaying: false,
+        relaying: listener.relaying,
         current_line: Vec::new(),
         last_response: String::new(),
         counters: Counters::default(),

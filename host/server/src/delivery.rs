@@ -10,13 +10,13 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use wasmail_queue::{Due, Queue, Recipient};
+use wasmail_queue::{Queue, Recipient};
 use wasmail_spool::{RecipientState, Recovered, Spool, SpoolId};
 
 use crate::stop::{Phase, Stop};
 use crate::{DeliveryConfig, Destination, StartError};
 
-use attempt::{Attempt, Carrier};
+use attempt::Carrier;
 use maildir::Maildir;
 use next_hop::NextHop;
 
@@ -56,7 +56,9 @@ pub(crate) struct Delivery {
     office: Arc<Office>,
     accepted: mpsc::UnboundedReceiver<Accepted>,
     concurrency: usize,
-    running: JoinSet<()>,
+    running: JoinSet<usize>,
+    /// Messages in the hands of those who run.
+    in_hand: usize,
 }
 
 impl Delivery {
@@ -79,7 +81,7 @@ impl Delivery {
             resume(&office, message, now, &mut running);
         }
         let concurrency = config.concurrency.max(1);
-        Ok((Deliveries(sender), Self { office, accepted, concurrency, running }))
+        Ok((Deliveries(sender), Self { office, accepted, concurrency, running, in_hand: 0 }))
     }
 
     /// Delivers until the server stops; says how many messages are left.
@@ -92,7 +94,7 @@ impl Delivery {
                     Some(accepted) => self.take_in(accepted),
                     None => break,
                 },
-                Some(ended) = self.running.join_next() => log_panic(ended),
+                Some(ended) = self.running.join_next() => self.take_back(ended),
                 () = tokio::time::sleep(nap) => {}
                 () = stop.reached(Phase::Closing) => break,
             }
@@ -109,20 +111,28 @@ impl Delivery {
     }
 
     fn start_due(&mut self) {
-        while self.running.len() < self.concurrency {
-            let due = self.office.queue.lock().pop_due(SystemTime::now());
-            match due {
-                Some(Due { id, recipients }) => {
-                    self.running.spawn(Attempt::new(Arc::clone(&self.office), id, recipients).run());
-                }
-                None => return,
+        while self.in_hand < self.concurrency {
+            let most = (self.concurrency - self.in_hand).min(self.office.batch_max());
+            let batch = self.office.pop_due(most);
+            if batch.is_empty() {
+                return;
             }
+            self.in_hand += batch.len();
+            self.running.spawn(Arc::clone(&self.office).attempt(batch));
+        }
+    }
+
+    fn take_back(&mut self, ended: Result<usize, tokio::task::JoinError>) {
+        match ended {
+            Ok(count) => self.in_hand = self.in_hand.saturating_sub(count),
+            // Its messages are in the spool, and tried again after the next start; their places stay taken.
+            Err(error) => tracing::error!(%error, "a delivery broke off"),
         }
     }
 
     /// Until the next message is due, or a place is free.
     fn nap(&self) -> Duration {
-        if self.running.len() >= self.concurrency {
+        if self.in_hand >= self.concurrency {
             return NAP;
         }
         let due = self.office.queue.lock().next_due();
@@ -142,9 +152,10 @@ impl Delivery {
     }
 }
 
-fn log_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a delivery broke off");
+impl Office {
+    fn pop_due(&self, most: usize) -> Vec<attempt::Due> {
+        let (mut queue, now) = (self.queue.lock(), SystemTime::now());
+        std::iter::from_fn(|| queue.pop_due(now)).take(most).collect()
     }
 }
 
@@ -158,14 +169,17 @@ fn carrier(destination: Destination, last_recovered: Option<SpoolId>) -> Result<
 
 /// Takes up a message where it was left. One whose recipients are all through is finished, unless somebody failed:
 /// that one stays for the operator to see.
-fn resume(office: &Arc<Office>, message: Recovered, now: SystemTime, running: &mut JoinSet<()>) {
+fn resume(office: &Arc<Office>, message: Recovered, now: SystemTime, running: &mut JoinSet<usize>) {
     let waiting = message.recipients.iter().map(|state| waiting(state, now)).collect();
     let failed = message.recipients.iter().any(|state| matches!(state, RecipientState::Failed { .. }));
     if office.queue.lock().insert(message.id, message.id.time(), waiting) || failed {
         return;
     }
     let (office, id) = (Arc::clone(office), message.id);
-    running.spawn(async move { office.finish(id).await });
+    running.spawn(async move {
+        office.finish(id).await;
+        0
+    });
 }
 
 fn waiting(state: &RecipientState, now: SystemTime) -> Recipient {

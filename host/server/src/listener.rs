@@ -31,6 +31,7 @@ pub(crate) struct Listener {
     pub(crate) session: Arc<SessionConfig>,
     pub(crate) chain: Arc<Chain>,
     pub(crate) reverse_dns: ReverseDns,
+    pub(crate) relaying: bool,
     address: SocketAddr,
 }
 
@@ -64,8 +65,8 @@ fn bind(config: ListenerConfig, all: &[SocketAddr]) -> Result<Bound, StartError>
     };
     let (socket, address) =
         listen().map_err(|source| StartError::Listen { name: config.name.clone(), address: config.address, source })?;
-    let ListenerConfig { name, session, chain, reverse_dns, .. } = config;
-    Ok(Bound { listener: Arc::new(Listener { name, session, chain, reverse_dns, address }), socket })
+    let ListenerConfig { name, session, chain, reverse_dns, relaying, .. } = config;
+    Ok(Bound { listener: Arc::new(Listener { name, session, chain, reverse_dns, relaying, address }), socket })
 }
 
 fn open(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {

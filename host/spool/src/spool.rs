@@ -79,6 +79,14 @@ impl Spool {
         blocking(move || read_message(&shared, id)).await
     }
 
+    /// [`Spool::message`] for a thread that may wait for the disk itself.
+    ///
+    /// # Errors
+    /// As [`Spool::message`].
+    pub fn message_blocking(&self, id: SpoolId) -> io::Result<Message> {
+        read_message(self.0.shared(), id)
+    }
+
     /// Records what became of some recipients, by their position in the envelope, and returns when it is durable.
     ///
     /// Replies are cut to [`REPLY_MAX`](crate::REPLY_MAX) octets.

@@ -1,8 +1,10 @@
 //! One attempt to deliver a message to those of its recipients who are due.
 
+use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tokio::task::JoinSet;
 use wasmail_queue::{Decision, Outcome};
 use wasmail_spool::{Deferral, Message, RecipientState, SpoolId};
 
@@ -17,6 +19,9 @@ pub(crate) enum Carrier {
     NextHop(NextHop),
     Discard,
 }
+
+/// A message that is due, with the positions of the recipients who are.
+pub(crate) type Due = wasmail_queue::Due<SpoolId>;
 
 /// What became of one recipient in one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,70 +44,93 @@ impl Delivered {
     }
 }
 
-impl Carrier {
-    /// Delivers to these recipients, by position.
-    async fn carry(&self, message: &Message, recipients: &[usize]) -> Vec<Delivered> {
-        match self {
-            Self::Maildir(maildir) => maildir.carry(message.clone(), recipients.to_vec()).await,
-            Self::NextHop(next_hop) => next_hop.carry(message, recipients).await,
-            Self::Discard => Delivered::all(recipients, Outcome::Delivered, "discarded"),
-        }
-    }
+/// What became of one message in one attempt.
+pub(crate) struct Carried {
+    pub(crate) id: SpoolId,
+    /// The message, if it could be read.
+    pub(crate) message: Option<Message>,
+    pub(crate) delivered: Vec<Delivered>,
 }
 
-/// An attempt under way.
-pub(crate) struct Attempt {
-    office: Arc<Office>,
-    id: SpoolId,
-    recipients: Vec<usize>,
-}
-
-impl Attempt {
-    pub(crate) fn new(office: Arc<Office>, id: SpoolId, recipients: Vec<usize>) -> Self {
-        Self { office, id, recipients }
-    }
-
-    pub(crate) async fn run(self) {
-        if matches!(self.office.carrier, Carrier::Discard) {
-            self.office.queue.lock().forget(self.id);
-            return self.office.finish(self.id).await;
-        }
-        match self.office.spool.message(self.id).await {
-            Ok(message) => {
-                let delivered = self.office.carrier.carry(&message, &self.recipients).await;
-                self.conclude(Some(&message), delivered).await;
-            }
-            Err(error) => {
-                tracing::error!(queue_id = %self.id, %error, "failed to read a message of the spool");
-                let reply = format!("4.3.0 failed to read the message: {error}");
-                self.conclude(None, Delivered::all(&self.recipients, Outcome::Deferred, &reply)).await;
-            }
-        }
-    }
-
-    /// Lets the queue decide what follows, and the spool remember it.
-    async fn conclude(&self, message: Option<&Message>, delivered: Vec<Delivered>) {
-        let outcomes: Vec<_> = delivered.iter().map(|done| (done.recipient, done.outcome)).collect();
-        let report = self.office.queue.lock().report(self.id, &outcomes, SystemTime::now());
-        let mut failed = message.is_some_and(|message| message.recipients().iter().any(is_failed));
-        let mut states = Vec::with_capacity(delivered.len());
-        for (recipient, decision) in report.decisions {
-            let Some(done) = delivered.iter().find(|done| done.recipient == recipient) else { continue };
-            log_attempt(self.id, message, done, decision);
-            let state = state(decision, &done.reply);
-            failed |= is_failed(&state);
-            states.push((recipient, state));
-        }
-        // A failed message is kept for the operator: nothing is lost silently.
-        if report.finished && !failed {
-            self.office.finish(self.id).await;
-        } else {
-            self.office.record(self.id, states).await;
-        }
+impl Carried {
+    /// The spool could not be read.
+    pub(crate) fn unread(due: &Due, error: &io::Error) -> Self {
+        tracing::error!(queue_id = %due.id, %error, "failed to read a message of the spool");
+        let reply = format!("4.3.0 failed to read the message: {error}");
+        Self { id: due.id, message: None, delivered: Delivered::all(&due.recipients, Outcome::Deferred, &reply) }
     }
 }
 
 impl Office {
+    /// How many messages are carried in one go, of those that are due. Writing many files shares their syncs.
+    pub(super) fn batch_max(&self) -> usize {
+        match self.carrier {
+            Carrier::Maildir(_) => usize::MAX,
+            Carrier::NextHop(_) | Carrier::Discard => 1,
+        }
+    }
+
+    /// Makes one attempt for each of these, and remembers what became of it. Returns how many they were.
+    pub(super) async fn attempt(self: Arc<Self>, batch: Vec<Due>) -> usize {
+        let count = batch.len();
+        match &self.carrier {
+            Carrier::Maildir(maildir) => {
+                let carried = maildir.carry(&self.spool, batch).await;
+                let conclude = |carried| Arc::clone(&self).conclude(carried);
+                carried.into_iter().map(conclude).collect::<JoinSet<_>>().join_all().await;
+            }
+            Carrier::NextHop(next_hop) => {
+                for due in batch {
+                    let carried = self.send(next_hop, due).await;
+                    Arc::clone(&self).conclude(carried).await;
+                }
+            }
+            Carrier::Discard => {
+                for due in batch {
+                    self.queue.lock().forget(due.id);
+                    self.finish(due.id).await;
+                }
+            }
+        }
+        count
+    }
+
+    async fn send(&self, next_hop: &NextHop, due: Due) -> Carried {
+        match self.spool.message(due.id).await {
+            Ok(message) => {
+                let delivered = next_hop.carry(&message, &due.recipients).await;
+                Carried { id: due.id, message: Some(message), delivered }
+            }
+            Err(error) => Carried::unread(&due, &error),
+        }
+    }
+
+    /// Lets the queue decide what follows, and the spool remember it.
+    async fn conclude(self: Arc<Self>, carried: Carried) {
+        let Carried { id, message, delivered } = carried;
+        let outcomes: Vec<_> = delivered.iter().map(|done| (done.recipient, done.outcome)).collect();
+        let report = self.queue.lock().report(id, &outcomes, SystemTime::now());
+        let mut failed = message.iter().any(|message| message.recipients().iter().any(is_failed));
+        let mut states = Vec::with_capacity(delivered.len());
+        // The queue decides in the order of the outcomes, and leaves out whom it does not know.
+        let mut decisions = report.decisions.into_iter().peekable();
+        for done in &delivered {
+            let Some((_, decision)) = decisions.next_if(|(recipient, _)| *recipient == done.recipient) else {
+                continue;
+            };
+            log_attempt(id, message.as_ref(), done, decision);
+            let state = state(decision, &done.reply);
+            failed |= is_failed(&state);
+            states.push((done.recipient, state));
+        }
+        // A failed message is kept for the operator: nothing is lost silently.
+        if report.finished && !failed {
+            self.finish(id).await;
+        } else {
+            self.record(id, states).await;
+        }
+    }
+
     /// Nobody waits for the message any more.
     pub(super) async fn finish(&self, id: SpoolId) {
         if let Err(error) = self.spool.finish(id).await {

@@ -1,24 +1,31 @@
 //! Final delivery into Maildirs.
 //!
 //! A message is written to `tmp/`, synced, renamed to `new/`, and the directory is synced. Its file name follows from
-//! its spool id alone, so what was delivered before a crash is known again and not delivered twice.
+//! its spool id alone, so what was delivered before a crash is known again and not delivered twice. Messages that are
+//! due together go through these steps together: the file system then commits their syncs in one go.
 
+mod copy;
 mod name;
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::runtime::Handle;
 use wasmail_mail::{ForwardPath, Recipient};
 use wasmail_queue::Outcome;
-use wasmail_spool::{Message, RecipientState, SpoolId};
+use wasmail_spool::{Message, RecipientState, Spool, SpoolId};
 
-use super::attempt::Delivered;
+use super::attempt::{Carried, Delivered, Due};
 use crate::{MaildirConfig, MaildirLayout, StartError};
+
+use copy::Place;
+
+/// Copies that are written before they are synced together; each one holds a file open.
+const TOGETHER: usize = 64;
 
 /// The Maildirs of this machine.
 pub(crate) struct Maildir {
@@ -34,130 +41,160 @@ impl Maildir {
         Ok(Self { config, last_recovered })
     }
 
-    /// Delivers to these recipients, on a thread that may wait for the disk.
-    pub(crate) async fn carry(self: &Arc<Self>, message: Message, recipients: Vec<usize>) -> Vec<Delivered> {
-        let (maildir, runtime) = (Arc::clone(self), Handle::current());
-        let tried = recipients.clone();
-        let work = move || -> Vec<_> { tried.iter().map(|to| maildir.deliver(&message, *to, &runtime)).collect() };
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-            Delivered::all(&recipients, Outcome::Deferred, &format!("4.3.0 broke off: {error}"))
+    /// Delivers these messages, on a thread that may wait for the disk.
+    pub(crate) async fn carry(self: &Arc<Self>, spool: &Spool, batch: Vec<Due>) -> Vec<Carried> {
+        let (maildir, spool, runtime) = (Arc::clone(self), spool.clone(), Handle::current());
+        let due = batch.clone();
+        let carried = tokio::task::spawn_blocking(move || Round::new(&maildir, &runtime).carry(&spool, due)).await;
+        carried.unwrap_or_else(|error| {
+            let error = io::Error::other(error);
+            batch.iter().map(|due| Carried::unread(due, &error)).collect()
         })
     }
 
-    fn deliver(&self, message: &Message, position: usize, runtime: &Handle) -> Delivered {
-        // The queue's positions are those of the envelope.
-        let Some(recipient) = message.envelope().recipients.get(position) else {
-            return Delivered::new(position, Outcome::Failed, "5.1.1 no such recipient");
-        };
-        let Some(dir) = self.dir(&recipient.path) else {
-            return Delivered::new(position, Outcome::Failed, "5.1.1 the address makes no directory name");
-        };
-        let copy = Copy { message, recipient, dir: &dir, name: &self.file_name(message.id(), position) };
-        match self.deliver_copy(&copy, runtime) {
-            Ok(how) => Delivered::new(position, Outcome::Delivered, format!("{how} {}", dir.display())),
-            Err(error) => {
-                let reply = format!("4.3.0 failed to deliver to {}: {error}", dir.display());
-                Delivered::new(position, Outcome::Deferred, reply)
-            }
-        }
-    }
-
-    fn dir(&self, path: &ForwardPath) -> Option<PathBuf> {
-        match self.config.layout {
-            MaildirLayout::Single => Some(self.config.root.clone()),
+    /// Where a copy goes; none when the address makes no directory name.
+    fn place(&self, id: SpoolId, position: usize, path: &ForwardPath) -> Option<Place> {
+        let dir = match self.config.layout {
+            MaildirLayout::Single => self.config.root.clone(),
             MaildirLayout::PerRecipient => {
                 let (domain, local_part) = name::of_recipient(path, &self.config.hostname)?;
-                Some(self.config.root.join(domain).join(local_part))
+                self.config.root.join(domain).join(local_part)
             }
-        }
+        };
+        Some(Place { dir, name: name::of_file(id, position, &self.config.hostname) })
     }
 
-    fn file_name(&self, id: SpoolId, position: usize) -> String {
-        name::of_file(id, position, &self.config.hostname)
+    /// Whether an earlier attempt may have delivered a message.
+    fn may_be_there(&self, message: &Message) -> bool {
+        let attempted = message.recipients().iter().any(|state| !matches!(state, RecipientState::Pending));
+        attempted || Some(message.id()) <= self.last_recovered
     }
 
-    fn deliver_copy(&self, copy: &Copy<'_>, runtime: &Handle) -> io::Result<&'static str> {
-        let attempted = copy.message.recipients().iter().any(|state| !matches!(state, RecipientState::Pending));
-        let perhaps_there = attempted || Some(copy.message.id()) <= self.last_recovered;
-        if perhaps_there && copy.is_there()? {
-            return Ok("already in");
-        }
-        let tmp = copy.dir.join("tmp").join(copy.name);
-        let file = match copy.create(&tmp) {
+    /// Makes the file in `tmp/`, and the Maildir where there is none yet.
+    fn create(&self, place: &Place) -> io::Result<File> {
+        match place.create() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_maildir(&self.config.root, copy.dir, self.config.sync)?;
-                copy.create(&tmp)
+                make_maildir(&self.config.root, &place.dir, self.config.sync)?;
+                place.create()
             }
             other => other,
-        }?;
-        let written = copy.write(file, runtime, self.config.sync).and_then(|()| copy.publish(&tmp, self.config.sync));
-        // What could not be delivered leaves nothing behind.
-        written.inspect_err(|_| drop(fs::remove_file(&tmp)))?;
-        Ok("to")
+        }
     }
 }
 
-/// One recipient's copy of a message.
-struct Copy<'a> {
-    message: &'a Message,
-    recipient: &'a Recipient,
-    dir: &'a Path,
-    name: &'a str,
+/// Messages that are delivered together.
+struct Round<'a> {
+    maildir: &'a Maildir,
+    runtime: &'a Handle,
+    carried: Vec<Carried>,
+    /// Copies that are written and not yet to be found.
+    written: Vec<Written>,
 }
 
-impl Copy<'_> {
-    /// Whether an earlier attempt has delivered it: unseen in `new/`, or under the same name with flags in `cur/`.
-    fn is_there(&self) -> io::Result<bool> {
-        if self.dir.join("new").join(self.name).try_exists()? {
-            return Ok(true);
-        }
-        let entries = match fs::read_dir(self.dir.join("cur")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            other => other?,
-        };
-        for entry in entries {
-            let seen = entry?.file_name();
-            let flags = seen.as_encoded_bytes().strip_prefix(self.name.as_bytes());
-            if flags.is_some_and(|flags| flags.is_empty() || flags[0] == b':') {
-                return Ok(true);
+/// A copy on its way.
+struct Written {
+    /// The message, by its position in the round.
+    message: usize,
+    /// The recipient, by its position in the envelope.
+    recipient: usize,
+    place: Place,
+    /// None when an earlier attempt has delivered it.
+    file: Option<File>,
+}
+
+impl<'a> Round<'a> {
+    fn new(maildir: &'a Maildir, runtime: &'a Handle) -> Self {
+        Self { maildir, runtime, carried: Vec::new(), written: Vec::new() }
+    }
+
+    fn carry(mut self, spool: &Spool, batch: Vec<Due>) -> Vec<Carried> {
+        for due in batch {
+            match spool.message_blocking(due.id) {
+                Ok(message) => self.write_copies(message, &due),
+                Err(error) => self.carried.push(Carried::unread(&due, &error)),
             }
         }
-        Ok(false)
+        self.settle();
+        self.carried
     }
 
-    fn create(&self, tmp: &Path) -> io::Result<File> {
-        // The name is ours alone: what is there was left by an attempt that broke off.
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(tmp)
-    }
-
-    fn write(&self, mut file: File, runtime: &Handle, sync: bool) -> io::Result<()> {
-        let mut pending = self.trace_fields();
-        pending.extend_from_slice(self.message.header());
-        let mut chunks = self.message.body().chunks();
-        while let Some(chunk) = next_chunk(&mut chunks, runtime)? {
-            pending.extend_from_slice(&chunk);
-            file.write_all(&pending)?;
-            pending.clear();
+    fn write_copies(&mut self, message: Message, due: &Due) {
+        let at = self.carried.len();
+        self.carried.push(Carried { id: due.id, message: None, delivered: Vec::new() });
+        for position in &due.recipients {
+            let recipient = message.envelope().recipients.get(*position);
+            let place = recipient.and_then(|recipient| self.maildir.place(due.id, *position, &recipient.path));
+            let (Some(recipient), Some(place)) = (recipient, place) else {
+                self.conclude(at, *position, Outcome::Failed, "5.1.1 the address makes no directory name".to_owned());
+                continue;
+            };
+            match self.write(&message, recipient, &place) {
+                Ok(file) => self.written.push(Written { message: at, recipient: *position, place, file }),
+                Err(error) => self.give_up(at, *position, &place, &error),
+            }
+            if self.written.len() >= TOGETHER {
+                self.settle();
+            }
         }
-        file.write_all(&pending)?;
-        if sync { file.sync_all() } else { Ok(()) }
+        self.carried[at].message = Some(message);
     }
 
-    /// The fields of final delivery: where failures go, and for whom this copy is (RFC 5321 §4.4).
-    fn trace_fields(&self) -> Vec<u8> {
-        let (from, to) = (&self.message.envelope().reverse_path, self.recipient.path.address());
-        format!("Return-Path: {from}\r\nDelivered-To: {to}\r\n").into_bytes()
+    /// Writes a copy, unless it is there already.
+    fn write(&self, message: &Message, recipient: &Recipient, place: &Place) -> io::Result<Option<File>> {
+        if self.maildir.may_be_there(message) && place.is_taken()? {
+            return Ok(None);
+        }
+        let mut file = self.maildir.create(place)?;
+        copy::write(&mut file, message, recipient, self.runtime)?;
+        Ok(Some(file))
     }
 
-    fn publish(&self, tmp: &Path, sync: bool) -> io::Result<()> {
-        let new = self.dir.join("new");
-        fs::rename(tmp, new.join(self.name))?;
-        if sync { sync_dir(&new) } else { Ok(()) }
+    /// Brings all written copies to where they are found.
+    fn settle(&mut self) {
+        let sync = self.maildir.config.sync;
+        let synced: Vec<_> = self.written.iter().map(|copy| if sync { copy.sync() } else { Ok(()) }).collect();
+        let publish = |(copy, synced): (&Written, io::Result<()>)| synced.and_then(|()| copy.publish());
+        let published: Vec<_> = self.written.iter().zip(synced).map(publish).collect();
+        // Directories are synced when everything is in them; also for a copy of an earlier attempt, which may have
+        // broken off right here.
+        let mut dirs: BTreeMap<PathBuf, io::Result<()>> = BTreeMap::new();
+        for (copy, published) in std::mem::take(&mut self.written).into_iter().zip(published) {
+            let new = copy.place.new_dir();
+            let synced = match published {
+                Ok(()) if sync => dirs.entry(new).or_insert_with_key(|new| sync_dir(new)).as_ref().map(|()| ()),
+                Ok(()) => Ok(()),
+                Err(ref error) => Err(error),
+            };
+            match synced {
+                Ok(()) => {
+                    let how = if copy.file.is_some() { "to" } else { "already in" };
+                    let reply = format!("{how} {}", copy.place.dir.display());
+                    self.conclude(copy.message, copy.recipient, Outcome::Delivered, reply);
+                }
+                Err(error) => self.give_up(copy.message, copy.recipient, &copy.place, error),
+            }
+        }
+    }
+
+    fn give_up(&mut self, message: usize, recipient: usize, place: &Place, error: &io::Error) {
+        place.clear();
+        let reply = format!("4.3.0 failed to deliver to {}: {error}", place.dir.display());
+        self.conclude(message, recipient, Outcome::Deferred, reply);
+    }
+
+    fn conclude(&mut self, message: usize, recipient: usize, outcome: Outcome, reply: String) {
+        self.carried[message].delivered.push(Delivered { recipient, outcome, reply });
     }
 }
 
-fn next_chunk(chunks: &mut wasmail_spool::Chunks, runtime: &Handle) -> io::Result<Option<Bytes>> {
-    runtime.block_on(chunks.next())
+impl Written {
+    fn sync(&self) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), File::sync_all)
+    }
+
+    fn publish(&self) -> io::Result<()> {
+        if self.file.is_some() { self.place.publish() } else { Ok(()) }
+    }
 }
 
 fn make_dir(path: &Path) -> io::Result<()> {

@@ -98,8 +98,14 @@ impl Home {
             limits,
             line_endings: LineEndings::Strict,
         });
-        let listener =
-            ListenerConfig { name: "test".into(), address, session, chain: Arc::new(Chain::new(plugins)), reverse_dns };
+        let listener = ListenerConfig {
+            name: "test".into(),
+            address,
+            session,
+            chain: Arc::new(Chain::new(plugins)),
+            reverse_dns,
+            relaying: false,
+        };
         let destination = destination.unwrap_or_else(|| self.to_maildir(MaildirLayout::PerRecipient));
         Server::bind(ServerConfig {
             listeners: vec![listener],
