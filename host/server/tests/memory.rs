@@ -21,7 +21,7 @@ fn peak() -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_sessions_with_large_messages_stay_small() {
     let home = Home::new();
-    let connections = ConnectionLimits { total: SESSIONS, per_address: SESSIONS };
+    let connections = ConnectionLimits { total: 2 * SESSIONS, per_address: 2 * SESSIONS };
     let server = home.start(Wanted { connections, destination: Some(Destination::Discard), ..Wanted::default() });
     send(server.connect().await, MESSAGE / 10).await;
     let before = peak();

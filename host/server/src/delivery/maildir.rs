@@ -161,7 +161,7 @@ impl<'a> Round<'a> {
         for (copy, published) in std::mem::take(&mut self.written).into_iter().zip(published) {
             let new = copy.place.new_dir();
             let synced = match published {
-                Ok(()) if sync => dirs.entry(new).or_insert_with_key(|new| sync_dir(new)).as_ref().map(|()| ()),
+                Ok(()) if sync => dirs.entry(new).or_insert_with_key(|new| sync_dir(new)).as_ref().copied(),
                 Ok(()) => Ok(()),
                 Err(ref error) => Err(error),
             };
