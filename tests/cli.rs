@@ -1,12 +1,16 @@
 //! What the person at the terminal sees: the banner, every mistake at once, and what to do about it.
 
+mod peers;
 mod support;
 
 use std::fs;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use peers::client::Client;
+use peers::eventually;
 use support::{Home, Server, root, wasmail};
 
 /// What a command said on both streams.
@@ -186,15 +190,6 @@ fn the_banner_says_what_a_newcomer_wants_to_know() {
 }
 
 #[test]
-fn the_second_start_takes_well_under_a_second() {
-    let home = Server::start("").stop();
-    let began = Instant::now();
-    let server = home.start();
-    let took = began.elapsed();
-    assert!(took < Duration::from_secs(1), "{took:?}\n{}", server.banner());
-}
-
-#[test]
 fn a_busy_port_is_named_and_how_to_choose_another() {
     let other = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = other.local_addr().expect("it is bound").to_string();
@@ -222,9 +217,11 @@ fn a_data_directory_that_cannot_be_written_is_named() {
 
 #[test]
 fn a_component_that_does_not_load_is_named_with_its_reason() {
-    for (octets, reason) in
-        [(&b"hello"[..], "neither"), (&b"\0asm\x01\0\0\0"[..], "core module"), (&b"\0asm\x0d\0\x01\0"[..], "describe")]
-    {
+    for (octets, reason) in [
+        (&b"hello"[..], "this is not WebAssembly"),
+        (&b"\0asm\x01\0\0\0"[..], "core module"),
+        (&b"\0asm\x0d\0\x01\0"[..], "describe"),
+    ] {
         let home = Home::new("[[plugin]]\nname = \"broken\"\nmodule = \"broken.wasm\"\n");
         let file = home.config().with_file_name("broken.wasm");
         fs::write(&file, octets).expect("it can be written");
@@ -271,6 +268,44 @@ fn an_empty_queue_is_said_to_be_empty() {
 }
 
 #[test]
+fn what_waits_is_listed_and_shown() {
+    // Nobody listens there: the port is ours, and it is closed before the server is told of it.
+    let next_hop = format!("127.0.0.1:{}", peers::free_port());
+    let server = Server::start(&format!("[delivery]\nkind = \"smtp\"\nnext_hop = \"{next_hop}\"\n"));
+    let mut client = Client::greeted(server.address()).expect("it greets");
+    let content = b"From: a@example.org\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\nSubject: waits\r\n\r\nhello\r\n";
+    let reply = client.send("a@example.org", &["b@example.test"], content).expect("it replies");
+    assert_eq!(reply.code, 250, "{reply:?}");
+    let listed = eventually("the message is put off", Duration::from_secs(60), || {
+        let json = server.run(&["queue", "list", "--json"]).stdout;
+        let listed: serde_json::Value = serde_json::from_slice(&json).expect("one message waits");
+        (listed["recipients"][0]["state"] == "deferred").then_some(listed)
+    });
+    assert_eq!(listed["from"], "<a@example.org>");
+    assert_eq!(listed["recipients"][0]["to"], "<b@example.test>");
+    assert_eq!(listed["recipients"][0]["attempts"], 1);
+    let id = listed["id"].as_str().expect("it has an id");
+    let text = String::from_utf8(server.run(&["queue", "list"]).stdout).expect("we write UTF-8");
+    says(&text, &[id, "from <a@example.org>", "to <b@example.test>: tried once, next in ", "1 waiting."]);
+    let text = String::from_utf8(server.run(&["queue", "show", id]).stdout).expect("we write UTF-8");
+    says(&text, &[id, "\nReceived: ", "\nSubject: waits"]);
+    let home = server.stop();
+    let output = home.command(&["queue", "list"]).output().expect("the binary runs");
+    says(&said(&output), &[id, "1 waiting."]);
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let mut server = Server::start("");
+    let mut client = Client::greeted(server.address()).expect("it greets");
+    client.begin("a@example.org", &["b@example.test"]).expect("a transaction is running");
+    server.signal("TERM");
+    server.wait_for_log("a second signal stops at once", Duration::from_secs(60));
+    server.signal("TERM");
+    assert_eq!(server.wait_for_end().code(), Some(1));
+}
+
+#[test]
 fn a_new_plugin_builds_and_passes_its_test() {
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
     let project = dir.path().join("not-from");
@@ -278,13 +313,18 @@ fn a_new_plugin_builds_and_passes_its_test() {
     new.args(["plugin", "new", "not-from", "--sdk"]).arg(root()).arg("--dir").arg(&project);
     says(&done(&mut new), &["cargo test", "cargo build", "wasm32-wasip2"]);
     says(&refused(&mut new), &["is there already and not empty", "--dir"]);
-    let mut test = Command::new(env!("CARGO"));
-    // The profile of this workspace, in its target directory: then the sandbox is not compiled again.
-    let target =
-        std::path::Path::new(env!("CARGO_BIN_EXE_wasmail")).ancestors().nth(2).expect("<target>/<profile>/wasmail");
-    test.args(["test", "--release", "--offline", "--target-dir"]).arg(target).current_dir(&project);
-    test.env("CARGO_PROFILE_RELEASE_STRIP", "none");
-    let output = test.output().expect("cargo runs");
-    assert!(output.status.success(), "{}", said(&output));
-    says(&said(&output), &["test "]);
+    // A directory that stays, so that the sandbox is compiled for it once and not in every run.
+    let binary = Path::new(env!("CARGO_BIN_EXE_wasmail"));
+    let target = binary.ancestors().nth(2).expect("the binary is <target>/<profile>/wasmail").join("plugin-new");
+    let cargo = |args: &[&str]| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(args).arg("--target-dir").arg(&target).current_dir(&project);
+        let output = cargo.output().expect("cargo runs");
+        assert!(output.status.success(), "{}", said(&output));
+        said(&output)
+    };
+    says(&cargo(&["test"]), &["test dialogues ... ok", "test tests::a_listed_sender_is_refused_in_any_case ... ok"]);
+    cargo(&["build", "--profile", "guest", "--target", "wasm32-wasip2"]);
+    let component = target.join("wasm32-wasip2/guest/not_from.wasm");
+    says(&done(wasmail().args(["plugin", "inspect"]).arg(component)), &["not-from 0.1.0: A wasmail plugin.", "mail"]);
 }

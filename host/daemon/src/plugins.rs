@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::task::JoinSet;
 use wasmail_policy::{Binding, FaultRule, Grant, Grants};
-use wasmail_wasm::{Bind, BindError, Bound, Cache, Engine, EngineConfig, Info, Life, Limits};
+use wasmail_wasm::{Bind, BindError, Bound, Cache, Engine, EngineConfig, Info, Life, Limits, LoadError};
 
 use crate::config::{self, Instance, KeyPath, Loaded, OnFault, Plugin, Settings, nearest};
 use crate::paths;
@@ -143,13 +143,8 @@ impl Job {
     async fn load(&self, engine: &Engine, cache: Option<&Cache>, done: &mut Done) -> Result<LoadedPlugin, Complaint> {
         let module = &self.plugin.module;
         let octets = octets(module, &self.base).map_err(|(what, help)| ("module", what, help))?;
-        let component = engine.load(&octets, cache).await.map_err(|error| {
-            (
-                "module",
-                format!("{module} is no plugin: {error}"),
-                format!("`wasmail plugin inspect {module}` says more"),
-            )
-        })?;
+        let loaded = engine.load(&octets, cache).await;
+        let component = loaded.map_err(|error| self.unacceptable(&error))?;
         self.compare_grants(component.info(), done);
         let bind = Bind {
             name: self.plugin.name.clone(),
@@ -170,6 +165,13 @@ impl Job {
                 OnFault::Reject => FaultRule::Reject,
             },
         })
+    }
+
+    fn unacceptable(&self, error: &LoadError) -> Complaint {
+        let module = &self.plugin.module;
+        let file = if module.starts_with(BUILTIN) { module.into() } else { self.base.join(module) };
+        let help = format!("`wasmail plugin inspect {}` examines it alone", file.display());
+        ("module", format!("{module} is no plugin: {error}"), help)
     }
 
     fn refused(&self, error: &BindError) -> Complaint {

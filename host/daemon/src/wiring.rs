@@ -49,6 +49,7 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins) -> ListenerCon
         session: Arc::new(session),
         chain: Arc::new(Chain::new(plugins.bindings(listener.plugins.as_deref()))),
         reverse_dns: reverse_dns(listener.reverse_dns.unwrap_or(settings.dns.reverse)),
+        relaying: listener.relaying,
     }
 }
 

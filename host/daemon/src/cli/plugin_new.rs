@@ -63,7 +63,7 @@ fn say_what_next(name: &str, dir: &Path) {
     let (dir, file) = (dir.display(), name.replace('-', "_"));
     say!(
         "Wrote the plugin `{name}` to {dir}.\n\n\
-         Try it:    cd {dir} && cargo test --release\n\
+         Try it:    cd {dir} && cargo test\n\
          Build it:  cd {dir} && cargo build --profile guest --target wasm32-wasip2\n\
          Use it:    [[plugin]]\n           \
          name = \"{name}\"\n           \

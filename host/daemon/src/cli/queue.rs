@@ -122,8 +122,8 @@ fn state_text(state: &RecipientState) -> String {
         RecipientState::Failed { reply } => format!("given up: {}", one_line(reply)),
         RecipientState::Deferred(deferral) => {
             let wait = deferral.next_attempt.duration_since(SystemTime::now()).unwrap_or_default();
-            let times = deferral.attempts;
-            format!("tried {times} times, next in {}: {}", rounded(wait), one_line(&deferral.reply))
+            let times = if deferral.attempts == 1 { "once".into() } else { format!("{} times", deferral.attempts) };
+            format!("tried {times}, next in {}: {}", rounded(wait), one_line(&deferral.reply))
         }
     }
 }

@@ -16,7 +16,9 @@ pub(crate) fn warn(settings: &Settings, mistakes: &mut Mistakes) {
         open_relay(plugin, &KeyPath::of(&["plugin"]).index(index), mistakes);
     }
     for (index, listener) in settings.listener.iter().enumerate() {
-        normalising(listener, &KeyPath::of(&["listener"]).index(index), mistakes);
+        let at = KeyPath::of(&["listener"]).index(index);
+        normalising(listener, &at, mistakes);
+        relaying(listener, &at, mistakes);
     }
     nobody_accepts(settings, mistakes);
     durability(settings, mistakes);
@@ -56,11 +58,19 @@ fn normalising(listener: &Listener, at: &KeyPath, mistakes: &mut Mistakes) {
     }
 }
 
+fn relaying(listener: &Listener, at: &KeyPath, mistakes: &mut Mistakes) {
+    if listener.relaying && !listener.address.ip().is_loopback() {
+        let what = format!("whoever reaches {} can send mail to anywhere through this server", listener.address);
+        mistakes.warn(&at.key("relaying"), what, "let `builtin:relay` say who may, or listen where no stranger comes");
+    }
+}
+
 /// Without a plugin that may accept recipients or set relaying, every RCPT is refused.
 fn nobody_accepts(settings: &Settings, mistakes: &mut Mistakes) {
     let accepts =
         |plugin: &Plugin| plugin.grants.iter().any(|grant| grant == "accept-recipients" || grant == "relaying");
-    if !settings.plugin.iter().any(|plugin| plugin.enabled && accepts(plugin)) {
+    let relaying = settings.listener.iter().any(|listener| listener.relaying);
+    if !relaying && !settings.plugin.iter().any(|plugin| plugin.enabled && accepts(plugin)) {
         let what = "no plugin may accept recipients: all mail is refused with 550";
         let help = "add `builtin:local-domains` with grants = [\"accept-recipients\"]";
         mistakes.warn(&KeyPath::of(&["plugin"]), what, help);

@@ -62,30 +62,32 @@ impl Sources {
     /// Names the place where a key was set, or should have been: an environment variable, else file and line, else
     /// the embedded defaults.
     pub(crate) fn place(&self, at: &KeyPath) -> String {
-        let is_above = |set: &&KeyPath| at.0.starts_with(&set.0);
-        if let Some(variable) = self.environment.keys().filter(is_above).last().map(|set| &self.environment[set]) {
+        let found = self.file.as_ref().map(|(_, text)| line(text, at));
+        let in_file = found.is_some_and(|(depth, _)| depth == at.0.len());
+        // What set the key or a table around it; or a variable that made the table, when the file did not.
+        let set = |set: &&KeyPath| at.0.starts_with(&set.0) || (!in_file && set.0.starts_with(&at.0));
+        if let Some((_, variable)) = self.environment.iter().filter(|(key, _)| set(key)).last() {
             return variable.clone();
         }
-        match &self.file {
-            Some((path, text)) => match line(text, at) {
-                Some(line) => format!("{}:{line}", path.display()),
-                None => path.display().to_string(),
-            },
-            None => "embedded defaults".to_owned(),
+        match (&self.file, found) {
+            (Some((path, _)), Some((_, Some(line)))) => format!("{}:{line}", path.display()),
+            (Some((path, _)), _) => path.display().to_string(),
+            (None, _) => "embedded defaults".to_owned(),
         }
     }
 }
 
-/// The line, counted from 1, of the key or of the nearest table above it that the text has.
-fn line(text: &str, at: &KeyPath) -> Option<usize> {
+/// How many steps of the way the text has, and the line, counted from 1, of the last one.
+fn line(text: &str, at: &KeyPath) -> (usize, Option<usize>) {
     let (root, _) = DeTable::parse_recoverable(text);
     let mut value = DeValue::Table(root.into_inner());
-    let mut found = None;
+    let mut found = (0, None);
     for segment in &at.0 {
         let Some((offset, next)) = step(&value, segment) else { break };
-        (found, value) = (Some(offset), next);
+        found = (found.0 + 1, Some(line_of(text, offset)));
+        value = next;
     }
-    found.map(|offset| line_of(text, offset))
+    found
 }
 
 fn step<'i>(value: &DeValue<'i>, segment: &Segment) -> Option<(usize, DeValue<'i>)> {
@@ -136,6 +138,8 @@ mod tests {
         sources.environment.insert(KeyPath::of(&["server", "hostname"]), "WASMAIL__SERVER__HOSTNAME".into());
         assert_eq!(sources.place(&KeyPath::of(&["server", "hostname"])), "WASMAIL__SERVER__HOSTNAME");
         assert_eq!(sources.place(&KeyPath::of(&["server"])), "w.toml:1");
+        sources.environment.insert(KeyPath::of(&["servr", "hostname"]), "WASMAIL__SERVR__HOSTNAME".into());
+        assert_eq!(sources.place(&KeyPath::of(&["servr"])), "WASMAIL__SERVR__HOSTNAME");
     }
 
     #[test]

@@ -76,6 +76,8 @@ section! {
         address: SocketAddr,
         /// What to do about a bare CR or LF.
         line_endings: LineEndings = LineEndings::Strict,
+        /// Whether its clients may send to anywhere.
+        relaying: bool = false,
         /// In place of `dns.reverse`.
         reverse_dns: Option<ReverseDns>,
         /// In place of single keys of the section `limits`.
