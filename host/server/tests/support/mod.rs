@@ -167,9 +167,15 @@ pub struct Client {
     heard: Vec<u8>,
 }
 
+impl From<TcpStream> for Client {
+    fn from(stream: TcpStream) -> Self {
+        Self { stream, heard: Vec::new() }
+    }
+}
+
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), heard: Vec::new() }
+        TcpStream::connect(address).await.unwrap().into()
     }
 
     pub async fn say(&mut self, text: &str) {
