@@ -196,7 +196,7 @@ impl Committer {
     fn is_low_on_space(&self, batch: &[Request]) -> bool {
         let wanted: u64 = batch.iter().map(|request| request.payload.frame_len()).sum();
         // A disk that can't say is not full yet.
-        self.shared.storage.free().is_ok_and(|free| free < wanted + self.shared.options.min_free)
+        self.shared.storage.free().is_ok_and(|free| free < wanted.saturating_add(self.shared.options.min_free))
     }
 
     /// Writes and syncs; says where each record lies.
