@@ -11,7 +11,7 @@ use crate::cache::{Cache, hex};
 use crate::check::{LoadError, Shape, check};
 use crate::hooks::Indices;
 use crate::instance::Instance;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Pointer};
 use crate::state::State;
 use crate::{Bind, BindError, Bound, Engine};
 
@@ -26,6 +26,8 @@ pub(crate) struct Loaded {
     pub(crate) pre: InstancePre<State>,
     pub(crate) indices: Indices,
     pub(crate) info: Info,
+    /// The notes that the plugin is shown.
+    pub(crate) pointers: Vec<Pointer>,
 }
 
 /// What there is to know about a component.
@@ -103,9 +105,11 @@ impl Compiled {
     async fn describe(self, engine: &Engine) -> Result<Component, LoadError> {
         let manifest = Instance::describe(engine, &self.pre).await?;
         let indices = Indices::new(&self.pre, &self.shape).map_err(|why| LoadError::Types(format!("{why:#}")))?;
+        let pointers = manifest.pointers();
         let Shape { imports, exports, hooks, configurable } = self.shape;
         let info = Info { manifest, hooks, configurable, imports, exports, sha256: self.sha256, size: self.size };
-        let component = Component { loaded: Arc::new(Loaded { engine: engine.clone(), pre: self.pre, indices, info }) };
+        let component =
+            Component { loaded: Arc::new(Loaded { engine: engine.clone(), pre: self.pre, indices, info, pointers }) };
         component.check_types().await?;
         Ok(component)
     }

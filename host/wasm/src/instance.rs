@@ -13,7 +13,7 @@ use crate::component::Loaded;
 use crate::engine::{Engine, Inner};
 use crate::hooks::Functions;
 use crate::imports::Message;
-use crate::lower::{Facts, Lists, Records};
+use crate::lower::{Facts, Lists, Records, Sight};
 use crate::manifest::Manifest;
 use crate::state::{self, State};
 use crate::text::escaped;
@@ -127,7 +127,8 @@ impl Instance {
     pub(crate) async fn ask(&mut self, loaded: &Loaded, question: &Question<'_>) -> Result<Outcome, Fault> {
         state::begin(&mut self.store, &loaded.engine.inner, &question.context.connection.uuid);
         self.calls += 1;
-        let facts = Facts::new(question, &loaded.info.manifest);
+        let sight = Sight { manifest: &loaded.info.manifest, pointers: &loaded.pointers };
+        let facts = Facts::new(question, sight);
         let lists = Lists::new(&facts);
         let records = Records::new(&facts, &lists);
         let outcome = self.call(loaded, question, &records).await;
@@ -209,13 +210,13 @@ impl Instance {
     }
 }
 
-/// Waits for a place in the pool, for as long as a question may take.
+/// Waits for a place in the pool, for half the time that a question may take: the other half is the call's.
 async fn permit(engine: &Inner) -> Result<OwnedSemaphorePermit, Fault> {
     let instances = Arc::clone(&engine.instances);
     if let Ok(permit) = Arc::clone(&instances).try_acquire_owned() {
         return Ok(permit);
     }
-    match tokio::time::timeout(engine.config.limits.wall_clock, instances.acquire_owned()).await {
+    match tokio::time::timeout(engine.config.limits.wall_clock / 2, instances.acquire_owned()).await {
         Ok(Ok(permit)) => Ok(permit),
         // The semaphore is never closed, so this is the time-out.
         _ => Err(Fault::Instance(format!("all {} instances are in use", engine.config.max_instances))),

@@ -11,7 +11,7 @@ use wasmail_mail as mail;
 use wasmail_policy::{Notes, PluginResults, Question, Results, TransactionContext};
 
 use crate::bindings::wasmail::policy::types as wit;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Pointer};
 
 /// Room for the texts of a usual call: three addresses, a path or two.
 const TEXT: usize = 256;
@@ -37,6 +37,12 @@ impl Texts {
     }
 }
 
+/// What a plugin has asked to see.
+pub(crate) struct Sight<'a> {
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) pointers: &'a [Pointer],
+}
+
 /// The facts of a question and the texts made of them.
 pub(crate) struct Facts<'a> {
     question: &'a Question<'a>,
@@ -60,7 +66,7 @@ struct Scope<'a> {
 }
 
 impl<'a> Facts<'a> {
-    pub(crate) fn new(question: &'a Question<'a>, manifest: &'a Manifest) -> Self {
+    pub(crate) fn new(question: &'a Question<'a>, sight: Sight<'a>) -> Self {
         let context = question.context;
         let mut texts = Texts(String::with_capacity(TEXT));
         let connection = &context.connection;
@@ -69,7 +75,7 @@ impl<'a> Facts<'a> {
             remote_ip: texts.push(connection.remote.ip),
             local_ip: texts.push(connection.local.ip),
             proxy_ip: connection.proxy.ip.map(|ip| texts.push(ip)),
-            connection: Scope::new(&context.notes, &context.results, manifest, &mut texts),
+            connection: Scope::new(&context.notes, &context.results, &sight, &mut texts),
             transaction: Scope::default(),
             reverse_path: 0..0,
             recipients: Vec::new(),
@@ -77,14 +83,14 @@ impl<'a> Facts<'a> {
             texts,
         };
         if let Some(transaction) = &context.transaction {
-            facts.add_transaction(transaction, manifest);
+            facts.add_transaction(transaction, &sight);
         }
         facts
     }
 
-    fn add_transaction(&mut self, transaction: &'a TransactionContext, manifest: &'a Manifest) {
+    fn add_transaction(&mut self, transaction: &'a TransactionContext, sight: &Sight<'a>) {
         let texts = &mut self.texts;
-        self.transaction = Scope::new(&transaction.notes, &transaction.results, manifest, texts);
+        self.transaction = Scope::new(&transaction.notes, &transaction.results, sight, texts);
         if let Some(mailbox) = transaction.facts.reverse_path.mailbox() {
             self.reverse_path = texts.push(mailbox);
         }
@@ -104,20 +110,18 @@ impl<'a> Facts<'a> {
 }
 
 impl<'a> Scope<'a> {
-    fn new(notes: &Notes, results: &'a Results, manifest: &'a Manifest, texts: &mut Texts) -> Self {
-        let results = visible_results(results, manifest);
+    fn new(notes: &Notes, results: &'a Results, sight: &Sight<'a>, texts: &mut Texts) -> Self {
+        let results = visible_results(results, sight.manifest);
         let extras = results.iter().flat_map(|(_, of_plugin)| &of_plugin.extra);
         let extras = extras.map(|(key, value)| (key.as_str(), texts.push(value))).collect();
-        Self { notes: visible_notes(notes, manifest, texts), extras, results }
+        Self { notes: visible_notes(notes, sight.pointers, texts), extras, results }
     }
 }
 
-fn visible_notes<'a>(notes: &Notes, manifest: &'a Manifest, texts: &mut Texts) -> Vec<(&'a str, Span)> {
-    if notes.is_empty() {
-        return Vec::new();
-    }
-    let found = |pointer: &'a String| Some((pointer.as_str(), texts.push(notes.get(pointer)?)));
-    manifest.reads_notes.iter().filter_map(found).collect()
+fn visible_notes<'a>(notes: &Notes, pointers: &'a [Pointer], texts: &mut Texts) -> Vec<(&'a str, Span)> {
+    let Some(root) = notes.get("").filter(|_| !pointers.is_empty() && !notes.is_empty()) else { return Vec::new() };
+    let found = |pointer: &'a Pointer| Some((pointer.text.as_str(), texts.push(pointer.find(root)?)));
+    pointers.iter().filter_map(found).collect()
 }
 
 fn visible_results<'a>(results: &'a Results, manifest: &'a Manifest) -> Vec<(&'a str, &'a PluginResults)> {

@@ -1,5 +1,6 @@
 //! What a plugin says of itself, checked.
 
+use serde_json::Value;
 use wasmail_policy::Grant;
 
 use crate::bindings::exports::wasmail::policy::describe as wit;
@@ -34,7 +35,7 @@ pub struct Manifest {
     /// Grants without which it cannot work.
     pub needs: Vec<Grant>,
     /// JSON Schema of its configuration.
-    pub config_schema: Option<serde_json::Value>,
+    pub config_schema: Option<Value>,
 }
 
 impl Manifest {
@@ -57,8 +58,38 @@ impl Manifest {
         })
     }
 
+    /// The notes that it is shown, ready to be looked up.
+    pub(crate) fn pointers(&self) -> Vec<Pointer> {
+        self.reads_notes.iter().map(|pointer| Pointer::new(pointer)).collect()
+    }
+
     pub(crate) fn reads_all_results(&self) -> bool {
         self.reads_results.iter().any(|name| name == "*")
+    }
+}
+
+/// A JSON Pointer taken apart, so that a look-up need not do it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pointer {
+    /// As it was written.
+    pub(crate) text: String,
+    tokens: Vec<String>,
+}
+
+impl Pointer {
+    fn new(text: &str) -> Self {
+        // RFC 6901 section 4: `~1` first, so that `~01` becomes `~1`.
+        let tokens = text.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~"));
+        Self { text: text.to_owned(), tokens: tokens.collect() }
+    }
+
+    /// The value it leads to.
+    pub(crate) fn find<'a>(&self, root: &'a Value) -> Option<&'a Value> {
+        self.tokens.iter().try_fold(root, |place, token| match place {
+            Value::Object(members) => members.get(token),
+            Value::Array(items) => items.get(token.parse::<usize>().ok()?),
+            _ => None,
+        })
     }
 }
 
@@ -95,9 +126,30 @@ fn check_results(names: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-fn schema(text: &str) -> Result<serde_json::Value, String> {
+fn schema(text: &str) -> Result<Value, String> {
     if text.len() > SCHEMA_MAX {
         return Err(format!("config-schema: more than {SCHEMA_MAX} octets"));
     }
     serde_json::from_str(text).map_err(|why| format!("config-schema: no JSON text: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use wasmail_policy::Notes;
+
+    #[test]
+    fn a_pointer_finds_what_notes_find() {
+        let mut notes = Notes::default();
+        for (pointer, value) in
+            [("/a/b~1c", json!(1)), ("/a/~01", json!(2)), ("/list", json!([0, {"x": 3}])), ("/", json!(4))]
+        {
+            notes.set(pointer, value).unwrap();
+        }
+        let root = notes.get("").unwrap();
+        for pointer in ["/a", "/a/b~1c", "/a/~01", "/list/1/x", "/list/2", "/list/-", "/", "/b", "/a/b"] {
+            assert_eq!(Pointer::new(pointer).find(root), notes.get(pointer), "{pointer}");
+        }
+    }
 }

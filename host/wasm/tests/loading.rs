@@ -92,20 +92,6 @@ async fn a_rotten_artifact_is_compiled_anew() {
     }
 }
 
-#[tokio::test]
-async fn settings_that_change_the_code_change_the_key() {
-    let dir = tempfile::tempdir().unwrap();
-    let cache = Cache::open(dir.path()).unwrap();
-    let octets = component("good");
-    engine().load(octets, Some(&cache)).await.unwrap();
-    // Half the memory means another artifact, for its image and checks may differ; at least it must never fail.
-    let limits = wasmail_wasm::Limits { memory: 32 << 20, ..wasmail_wasm::Limits::default() };
-    let other = engine_with(limits);
-    let loaded = other.load(octets, Some(&cache)).await.unwrap();
-    let bound = loaded.bind(wasmail_wasm::Bind::default()).await.unwrap();
-    assert_eq!(ask(&bound, Hook::Ehlo).await, Ok(Outcome::next()));
-}
-
 /// Keeps what is logged.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<u8>>>);

@@ -1,0 +1,56 @@
+//! What the hook-call benchmark calls: it looks at every note that it is shown.
+//!
+//! Written against the bindings, without the attribute, because its manifest asks for two hundred notes.
+
+use wasmail_guest::{Connection, Manifest, Outcome};
+
+/// Notes that it asks for; how many there are is up to the benchmark.
+pub const NOTES: usize = 200;
+
+/// The pointer of a note.
+#[must_use]
+pub fn pointer(number: usize) -> String {
+    format!("/note-{number}")
+}
+
+/// What it says of itself.
+#[must_use]
+pub fn manifest() -> Manifest {
+    Manifest {
+        name: "measured".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        description: "Looks at its notes.".into(),
+        reads_notes: (0..NOTES).map(pointer).collect(),
+        reads_results: Vec::new(),
+        needs: Vec::new(),
+        config_schema: None,
+    }
+}
+
+/// Denies when a note says so; the benchmark's never do.
+#[must_use]
+pub fn ehlo(c: &Connection) -> Outcome {
+    if c.notes.iter().any(|note| note.value == "\"deny\"") { Outcome::deny("a note says so") } else { Outcome::next() }
+}
+
+#[cfg(target_family = "wasm")]
+#[allow(unsafe_code, missing_docs, clippy::all, reason = "the entry points that wit-bindgen writes")]
+mod component {
+    use wasmail_guest::bindings;
+
+    struct Exports;
+
+    impl bindings::describe::exports::wasmail::policy::describe::Guest for Exports {
+        fn describe() -> super::Manifest {
+            super::manifest()
+        }
+    }
+    bindings::describe::export!(Exports);
+
+    impl bindings::ehlo::exports::wasmail::policy::hook_ehlo::Guest for Exports {
+        fn ehlo(c: super::Connection) -> super::Outcome {
+            super::ehlo(&c)
+        }
+    }
+    bindings::ehlo::export!(Exports);
+}
