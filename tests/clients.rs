@@ -188,15 +188,16 @@ fn many_sessions_of_smtp_source_lose_and_mix_up_nothing() {
     let line = ".a line that begins with a dot, some eighty octets long, so that it looks like mail\n";
     let content =
         format!("From: a@example.org\nTo: b@example.test\nDate: {DATE}\nMessage-Id: <1@x>\n\n{}", line.repeat(40));
-    // It ends every line itself, also the one after the last LF.
-    std::fs::write(file.path(), content.trim_end()).expect("the file is ours");
+    std::fs::write(file.path(), &content).expect("the file is ours");
     let mut source = command("smtp-source");
     source.args(["-s", "20", "-m", "300", "-r", "2", "-f", "a@example.org", "-t", "box@example.test", "-F"]);
     source.arg(file.path()).arg(format!("inet:{}", server.address()));
     run(&mut source, b"", PATIENCE).well();
+    // It puts an empty line between the file and the final dot.
+    let sent = format!("{content}\n");
     for name in ["2box@example.test", "box@example.test"] {
         for mail in wait_for(&maildir::of(&server.maildirs(), name), 300, PATIENCE) {
-            assert_same(&mail, content.as_bytes());
+            assert_same(&mail, sent.as_bytes());
         }
     }
 }

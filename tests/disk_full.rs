@@ -23,7 +23,8 @@ const SPOOL: &str = "[spool]\nsegment_size = \"256KiB\"\ninline_max = \"16KiB\"\
 fn message(number: usize, octets: usize) -> Vec<u8> {
     let line = "seventy octets and some more, which is what a line of mail usually has\r\n";
     let body = line.repeat(octets / line.len() + 1);
-    format!("From: a@example.org\r\nX-Story: {number}\r\n\r\n{body}").into_bytes()
+    format!("From: a@example.org\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\nX-Story: {number}\r\n\r\n{body}")
+        .into_bytes()
 }
 
 fn send(server: &Server, content: &[u8]) -> Reply {

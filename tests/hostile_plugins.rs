@@ -40,7 +40,8 @@ fn start(rules: &[(&str, &str, &str)]) -> Server {
     let home = Home::new(&config);
     let place = home.config().parent().expect("a file has a directory").to_owned();
     for (_, guest, _) in rules {
-        std::fs::write(place.join(format!("{guest}.wasm")), wasmail_hostile::component(guest)).expect("it can be written");
+        std::fs::write(place.join(format!("{guest}.wasm")), wasmail_hostile::component(guest))
+            .expect("it can be written");
     }
     home.start()
 }

@@ -37,7 +37,10 @@ fn peak(server: &Server) -> u64 {
 fn send(server: SocketAddr, number: usize, octets: usize) -> io::Result<()> {
     let mut client = Client::greeted(server)?;
     client.begin("a@example.org", &["alice@example.test"])?;
-    client.write(format!("From: a@example.org\r\nX-Story: large-{number}\r\n\r\n").as_bytes())?;
+    client.write(
+        format!("From: a@example.org\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\nX-Story: large-{number}\r\n\r\n")
+            .as_bytes(),
+    )?;
     let line = format!("{:076}\r\n", number);
     let block = line.repeat(1000);
     for _ in 0..octets / block.len() {

@@ -14,7 +14,7 @@ use support::Server;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const MESSAGE: &[u8] = b"From: a@example.org\r\nTo: alice@example.test\r\nSubject: late\r\n\r\nhalf\r\nand half\r\n";
+const MESSAGE: &[u8] = b"From: a@example.org\r\nTo: alice@example.test\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\n\r\nhalf\r\nand half\r\n";
 
 /// A client in the middle of its message.
 fn in_the_middle(server: &Server) -> Client {

@@ -6,8 +6,16 @@ use std::time::Duration;
 
 use super::eventually;
 
-/// What servers put on top of a message (RFC 5321 §4.4, RFC 8601, RFC 9228).
-const TRACE: [&str; 5] = ["return-path", "delivered-to", "x-original-to", "received", "authentication-results"];
+/// What servers put on top of a message (RFC 5321 §4.4, RFC 8601, RFC 9228), and the plugin `record-envelope`.
+const TRACE: [&str; 7] = [
+    "return-path",
+    "delivered-to",
+    "x-original-to",
+    "received",
+    "authentication-results",
+    "x-envelope-from",
+    "x-envelope-to",
+];
 
 /// A message in a Maildir.
 #[derive(Debug, Clone)]
