@@ -163,6 +163,16 @@ fn a_relay_for_everybody_is_warned_of() {
 }
 
 #[test]
+fn a_limit_below_the_standard_is_warned_of() {
+    let home = Home::new("[limits]\nrecipients = 99\n[[listener]]\nname = \"a\"\nlimits = { path = 255 }\n");
+    let output = home.command(&["check"]).output().expect("the binary runs");
+    assert!(output.status.success(), "{}", said(&output));
+    let text = said(&output);
+    says(&text, &[":2: limits.recipients: 99 is less than every server must take", "§4.5.3.1.8 asks for 100"]);
+    says(&text, &[":5: listener[0].limits.path: 255 is less", "good, with 2 warnings."]);
+}
+
+#[test]
 fn the_embedded_configuration_is_good() {
     let text = done(wasmail().args(["check"]));
     assert_eq!(text, "the embedded configuration is good.\n");

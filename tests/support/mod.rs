@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -46,6 +47,15 @@ impl Home {
         home.set("WASMAIL__SERVER__DATA_DIR", &home.data().display().to_string());
         home.set("WASMAIL__LISTENER__0__ADDRESS", "127.0.0.1:0");
         home
+    }
+
+    /// The same, with the plugins that other stories have compiled.
+    pub(crate) fn with_shared_cache(self) -> Self {
+        let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled-plugins");
+        let private = fs::DirBuilder::new().recursive(true).mode(0o700).create(&shared);
+        private.and_then(|()| fs::create_dir(self.data())).expect("directories can be made");
+        std::os::unix::fs::symlink(shared, self.data().join("cache")).expect("there is none yet");
+        self
     }
 
     /// Sets an environment variable of the server's.
@@ -135,7 +145,7 @@ impl Server {
     /// # Panics
     /// When it does not start.
     pub(crate) fn start(config: &str) -> Self {
-        Home::new(config).start()
+        Home::new(config).with_shared_cache().start()
     }
 
     /// Where the first listener listens.

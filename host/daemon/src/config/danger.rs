@@ -3,9 +3,11 @@
 use ipnet::IpNet;
 use serde_json::Value;
 
+use super::limits::Limits;
 use super::mistake::Mistakes;
 use super::place::KeyPath;
 use super::settings::{DeliveryKind, LineEndings, Listener, Plugin, Settings};
+use super::validate::listener_limits;
 
 /// Widest networks that are let pass without a word: a /8 is the largest that anybody owns.
 const WIDEST: (u8, u8) = (8, 19);
@@ -15,10 +17,15 @@ pub(crate) fn warn(settings: &Settings, mistakes: &mut Mistakes) {
     for (index, plugin) in settings.plugin.iter().enumerate().filter(|(_, plugin)| plugin.enabled) {
         open_relay(plugin, &KeyPath::of(&["plugin"]).index(index), mistakes);
     }
+    below_standard(&settings.limits, &KeyPath::of(&["limits"]), |_| true, mistakes);
     for (index, listener) in settings.listener.iter().enumerate() {
         let at = KeyPath::of(&["listener"]).index(index);
         normalising(listener, &at, mistakes);
         relaying(listener, &at, mistakes);
+        let own = |key: &str| listener.limits.as_ref().is_some_and(|own| own.contains_key(key));
+        if let Some(limits) = listener_limits(settings, index, mistakes) {
+            below_standard(&limits, &at.key("limits"), own, mistakes);
+        }
     }
     nobody_accepts(settings, mistakes);
     durability(settings, mistakes);
@@ -47,6 +54,22 @@ fn texts(value: &Value, at: &KeyPath, found: &mut impl FnMut(&KeyPath, &str)) {
         Value::Array(list) => list.iter().enumerate().for_each(|(index, value)| texts(value, &at.index(index), found)),
         Value::Object(table) => table.iter().for_each(|(key, value)| texts(value, &at.key(key), found)),
         _ => {}
+    }
+}
+
+/// Limits below what every server must take (RFC 5321 §4.5.3.1), of the keys that are set at this place.
+fn below_standard(limits: &Limits, at: &KeyPath, is_set: impl Fn(&str) -> bool, mistakes: &mut Mistakes) {
+    let least = [
+        ("command_line", limits.command_line.0, 512, "§4.5.3.1.4"),
+        ("path", limits.path.0, 256, "§4.5.3.1.3"),
+        ("text_line", limits.text_line.0, 1_000, "§4.5.3.1.6"),
+        ("message_size", limits.message_size.0, 64 * 1024, "§4.5.3.1.7"),
+        ("recipients", limits.recipients as u64, 100, "§4.5.3.1.8"),
+    ];
+    for (key, value, least, section) in least.into_iter().filter(|(key, value, least, _)| is_set(key) && value < least)
+    {
+        let what = format!("{value} is less than every server must take: good mail is refused");
+        mistakes.warn(&at.key(key), what, format!("RFC 5321 {section} asks for {least} at least"));
     }
 }
 

@@ -88,7 +88,7 @@ fn key_path(variable: &str) -> KeyPath {
 fn value_of(text: &str) -> config::Value {
     let parsed = toml::from_str::<toml::Table>(&format!("value = {text}")).ok();
     let value = parsed.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
-    value.and_then(|value| config::Value::try_from_toml(value)).unwrap_or_else(|| text.into())
+    value.and_then(config::Value::try_from_toml).unwrap_or_else(|| text.into())
 }
 
 trait FromToml: Sized {

@@ -66,7 +66,7 @@ impl Sources {
         let in_file = found.is_some_and(|(depth, _)| depth == at.0.len());
         // What set the key or a table around it; or a variable that made the table, when the file did not.
         let set = |set: &&KeyPath| at.0.starts_with(&set.0) || (!in_file && set.0.starts_with(&at.0));
-        if let Some((_, variable)) = self.environment.iter().filter(|(key, _)| set(key)).last() {
+        if let Some((_, variable)) = self.environment.iter().rfind(|(key, _)| set(key)) {
             return variable.clone();
         }
         match (&self.file, found) {

@@ -30,10 +30,9 @@ fn keys(text: &str) -> BTreeSet<String> {
                 into.insert(at.key(key).to_string());
                 walk(value, &at.key(key), into);
             }),
-            toml::Value::Array(list) => list.iter().for_each(|value| match value {
-                toml::Value::Table(_) => walk(value, &at.index(0), into),
-                _ => {}
-            }),
+            toml::Value::Array(list) => {
+                list.iter().filter(|value| value.is_table()).for_each(|value| walk(value, &at.index(0), into));
+            }
             _ => {}
         }
     }

@@ -88,21 +88,22 @@ fn name<'n>(name: &'n str, at: &KeyPath, seen: &mut HashSet<&'n str>, mistakes: 
     }
 }
 
+/// Zero lets no mail in; less than what the standards ask for may be meant, and is warned of by `danger`.
 fn session_limits(limits: &Limits, at: &KeyPath, mistakes: &mut Mistakes) {
-    let mut least = |key: &str, value: u64, least: u64, why: &str| {
-        if value < least {
-            mistakes.add(&at.key(key), format!("{value} is too small: {least} at least, {why}"));
-        }
-    };
-    least("command_line", limits.command_line.0, 512, "RFC 5321 §4.5.3.1.4");
-    least("path", limits.path.0, 64, "or hardly an address fits");
-    least("text_line", limits.text_line.0, 1_000, "RFC 5321 §4.5.3.1.6");
-    least("recipients", limits.recipients as u64, 1, "or no mail comes in");
-    least("message_size", limits.message_size.0, 1, "or no mail comes in");
-    least("header_size", limits.header_size.0, 1_000, "or hardly a header section fits");
-    least("header_fields", limits.header_fields as u64, 10, "or hardly a header section fits");
-    least("received_hops", limits.received_hops as u64, 1, "or nobody may relay to us");
-    least("commands_without_progress", limits.commands_without_progress.into(), 5, "or no mail comes in");
+    let numbers = [
+        ("command_line", limits.command_line.0),
+        ("path", limits.path.0),
+        ("text_line", limits.text_line.0),
+        ("recipients", limits.recipients as u64),
+        ("message_size", limits.message_size.0),
+        ("header_size", limits.header_size.0),
+        ("header_fields", limits.header_fields as u64),
+        ("received_hops", limits.received_hops as u64),
+        ("commands_without_progress", limits.commands_without_progress.into()),
+    ];
+    for (key, _) in numbers.into_iter().filter(|(_, number)| *number == 0) {
+        mistakes.add(&at.key(key), "must be 1 at least, or no mail comes in");
+    }
     nonzero_time(limits.idle, &at.key("idle"), mistakes);
     nonzero_time(limits.total, &at.key("total"), mistakes);
 }
