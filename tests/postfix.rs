@@ -126,3 +126,26 @@ fn a_next_hop_that_is_away_gets_its_mail_once_it_is_back() {
     peers::eventually("the queue empties", PATIENCE, || server.queue_is_empty().then_some(()));
     assert_eq!(messages(&postfix.maildirs()).len(), subjects.len());
 }
+
+#[test]
+fn a_recipient_that_the_next_hop_refuses_is_kept_for_the_operator_to_see() {
+    if !Postfix::here() {
+        return;
+    }
+    let postfix = Postfix::start(&Role::Deliver(MAILBOXES));
+    let server = Server::start(&next_hop(&postfix));
+    let content = maildir::crlf(message("half").as_bytes());
+    let mut client = Client::greeted(server.address()).expect("the server greets");
+    let reply = client.send("a@example.org", &["alice@example.test", "nobody@example.test"], &content);
+    assert_eq!(reply.expect("the server replies").code, 250);
+    let found = wait_for(&postfix.maildirs(), 1, PATIENCE);
+    assert_same(&found[0], &content);
+    let states = peers::eventually("both are decided", PATIENCE, || {
+        let listed = server.run(&["queue", "list", "--json"]).stdout;
+        let message: serde_json::Value = serde_json::from_slice(&listed).ok()?;
+        let states = message["recipients"].as_array()?.clone();
+        states.iter().all(|recipient| recipient["state"] != "pending").then_some(states)
+    });
+    assert_eq!((&states[0]["state"], &states[1]["state"]), (&"delivered".into(), &"failed".into()), "{states:?}");
+    assert!(states[1]["reply"].as_str().is_some_and(|reply| reply.contains("550 5.1.1")), "{states:?}");
+}
