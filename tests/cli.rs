@@ -268,6 +268,36 @@ fn inspect_shows_what_a_component_is() {
     assert_eq!(json["needs"], serde_json::json!(["relaying"]));
 }
 
+/// A bundled plugin in which a text was replaced by another of the same length.
+fn altered(from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let component = wasmail_shelf::get("early-talker").expect("it comes with the server").component;
+    let mut altered = component.to_vec();
+    let places: Vec<_> =
+        component.windows(from.len()).enumerate().filter(|(_, part)| *part == from.as_bytes()).collect();
+    assert!(!places.is_empty(), "{from:?} is not in it");
+    for (at, _) in places {
+        altered[at..at + to.len()].copy_from_slice(to.as_bytes());
+    }
+    altered
+}
+
+#[test]
+fn inspect_says_why_a_component_is_not_acceptable() {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let file = dir.path().join("altered.wasm");
+    for (octets, reason) in [
+        (altered("@0.1.0", "@0.9.0"), "and this host speaks wasmail:policy@0.1.0"),
+        (altered("wasmail:policy/log@", "wasmail:policy/dns@"), "which this host does not offer and no grant gives"),
+        (altered("wasmail:policy/hook-ehlo@", "wasmail:policy/hook-elho@"), "a hook that this host does not know"),
+        (altered("wasmail:policy/describe@", "wasmail:policy/descrybe@"), "is it made for something else?"),
+    ] {
+        fs::write(&file, octets).expect("it can be written");
+        says(&refused(wasmail().args(["plugin", "inspect"]).arg(&file)), &["altered.wasm is not acceptable: ", reason]);
+    }
+    says(&refused(wasmail().args(["plugin", "inspect", "no/such.wasm"])), &["no/such.wasm cannot be read", "help:"]);
+}
+
 #[test]
 fn an_empty_queue_is_said_to_be_empty() {
     let server = Server::start("");
