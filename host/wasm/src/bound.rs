@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use wasmail_policy::{Answer, BoxFuture, Fault, HookSet, Outcome, Plugin, Question};
 
-use crate::instance::{Instance, StartError};
+use crate::instance::{Instance, Owner, StartError};
 use crate::{Component, Info, Life, patience};
 
 /// Idle instances that one binding keeps: as many as are in use at once on a busy server, whose threads are fewer.
@@ -16,6 +17,10 @@ const IDLE_MAX: usize = 32;
 const CALLS_MAX: u32 = 10_000;
 /// Octets that an instance's memory may grow before it is replaced.
 const GROWN_MAX: usize = 8 * 1024 * 1024;
+/// One binding may have this part of all instances, so that one plugin that stalls leaves room for the others; but at
+/// least so many, for with fewer none would ever be idle.
+const SHARE: usize = 4;
+const SHARE_MIN: usize = 8;
 /// Octets of a configuration as JSON.
 const CONFIG_MAX: usize = 1024 * 1024;
 
@@ -53,13 +58,17 @@ pub struct Bound {
     name: Arc<str>,
     config: Arc<str>,
     life: Life,
+    /// Instances that it may have more.
+    share: Arc<Semaphore>,
     idle: Mutex<Vec<Instance>>,
 }
 
 impl Bound {
     pub(crate) async fn start(component: Component, bind: Bind) -> Result<Self, BindError> {
         let config = config(&component, &bind.config)?.into();
-        let bound = Self { component, name: bind.name.into(), config, life: bind.life, idle: Mutex::default() };
+        let share = component.loaded.engine.inner.config.max_instances as usize / SHARE;
+        let share = Arc::new(Semaphore::new(share.max(SHARE_MIN)));
+        let bound = Self { component, name: bind.name.into(), config, life: bind.life, share, idle: Mutex::default() };
         let limit = bound.component.loaded.engine.inner.config.limits.wall_clock;
         let first = patience::within(limit, async {
             match bound.new_instance().await {
@@ -80,7 +89,8 @@ impl Bound {
     }
 
     async fn new_instance(&self) -> Result<Instance, StartError> {
-        Instance::start(&self.component.loaded, &self.name, Some(&self.config)).await
+        let owner = Owner { name: &self.name, share: Some(&self.share) };
+        Instance::start(&self.component.loaded, owner, Some(&self.config)).await
     }
 
     async fn answer(&self, question: &Question<'_>) -> Result<Outcome, Fault> {
@@ -102,7 +112,8 @@ impl Bound {
     /// Keeps an instance for the next call, unless it is worn out or others need its place.
     fn put_back(&self, instance: Instance) {
         let worn = instance.calls() >= CALLS_MAX || instance.grown() > GROWN_MAX;
-        let crowded = self.component.loaded.engine.inner.instances.available_permits() == 0;
+        let all = &self.component.loaded.engine.inner.instances;
+        let crowded = all.available_permits() == 0 || self.share.available_permits() == 0;
         if self.life == Life::Call || worn || crowded {
             return;
         }

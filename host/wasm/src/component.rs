@@ -10,7 +10,7 @@ use wasmtime::component::InstancePre;
 use crate::cache::{Cache, hex};
 use crate::check::{LoadError, Shape, check};
 use crate::hooks::Indices;
-use crate::instance::Instance;
+use crate::instance::{Instance, Owner};
 use crate::manifest::{Manifest, Pointer};
 use crate::state::State;
 use crate::{Bind, BindError, Bound, Engine};
@@ -135,7 +135,8 @@ impl Component {
 
     /// Resolves every hook once, so that one whose function has another type is found now.
     async fn check_types(&self) -> Result<(), LoadError> {
-        let started = Instance::start(&self.loaded, &self.info().manifest.name.as_str().into(), None).await;
+        let owner = Owner { name: &self.info().manifest.name.as_str().into(), share: None };
+        let started = Instance::start(&self.loaded, owner, None).await;
         let mut instance = started.map_err(|fault| LoadError::Describe(fault.to_string()))?;
         instance.resolve_all(&self.loaded).map_err(|why| LoadError::Types(format!("{why:#}")))
     }

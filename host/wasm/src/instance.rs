@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use wasmail_policy::{Fault, Hook, Outcome, Question};
 use wasmtime::Store;
 use wasmtime::component::{self, InstancePre, Resource};
@@ -30,7 +30,13 @@ pub(crate) struct Instance {
     calls: u32,
     /// Memory in use when it was ready.
     memory: usize,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+/// A place in the pool, and in the binding's share of it; dropped, it is free again.
+struct Place {
+    _of_all: OwnedSemaphorePermit,
+    _of_binding: Option<OwnedSemaphorePermit>,
 }
 
 /// Why an instance could not be made ready.
@@ -60,8 +66,8 @@ impl Instance {
     /// Starts an instance and, where there is a configuration, has it take that.
     ///
     /// Code of the guest may run here already, so the budgets of a call hold.
-    pub(crate) async fn start(loaded: &Loaded, plugin: &Arc<str>, config: Option<&str>) -> Result<Self, StartError> {
-        let mut instance = Self::instantiate(&loaded.engine, &loaded.pre, plugin).await?;
+    pub(crate) async fn start(loaded: &Loaded, owner: Owner<'_>, config: Option<&str>) -> Result<Self, StartError> {
+        let mut instance = Self::instantiate(&loaded.engine, &loaded.pre, owner).await?;
         if let Some(config) = config {
             instance.configure(loaded, config).await?;
         }
@@ -69,13 +75,13 @@ impl Instance {
         Ok(instance)
     }
 
-    async fn instantiate(engine: &Engine, pre: &InstancePre<State>, plugin: &Arc<str>) -> Result<Self, Fault> {
-        let permit = permit(&engine.inner).await?;
-        let mut store = state::store(&engine.inner, plugin);
+    async fn instantiate(engine: &Engine, pre: &InstancePre<State>, owner: Owner<'_>) -> Result<Self, Fault> {
+        let place = place(&engine.inner, owner.share).await?;
+        let mut store = state::store(&engine.inner, owner.name);
         state::begin(&mut store, &engine.inner, "");
         match pre.instantiate_async(&mut store).await {
             Ok(instance) => {
-                Ok(Self { store, instance, functions: Functions::default(), calls: 0, memory: 0, _permit: permit })
+                Ok(Self { store, instance, functions: Functions::default(), calls: 0, memory: 0, _place: place })
             }
             Err(error) => Err(fault::of_start(&error, store.data_mut())),
         }
@@ -106,7 +112,7 @@ impl Instance {
         let indices = describe::GuestIndices::new(pre).map_err(types)?;
         let limit = engine.inner.config.limits.wall_clock;
         let manifest = patience::within(limit, async {
-            let mut instance = Self::instantiate(engine, pre, &"(loading)".into()).await?;
+            let mut instance = Self::instantiate(engine, pre, Owner { name: &"(loading)".into(), share: None }).await?;
             state::begin(&mut instance.store, &engine.inner, "");
             let guest = match indices.load(&mut instance.store, &instance.instance) {
                 Ok(guest) => guest,
@@ -210,17 +216,41 @@ impl Instance {
     }
 }
 
-/// Waits for a place in the pool, for half the time that a question may take: the other half is the call's.
-async fn permit(engine: &Inner) -> Result<OwnedSemaphorePermit, Fault> {
-    let instances = Arc::clone(&engine.instances);
-    if let Ok(permit) = Arc::clone(&instances).try_acquire_owned() {
-        return Ok(permit);
+/// Whose instance it is to be.
+#[derive(Clone, Copy)]
+pub(crate) struct Owner<'a> {
+    /// Name in log lines.
+    pub(crate) name: &'a Arc<str>,
+    /// The binding's share of the pool.
+    pub(crate) share: Option<&'a Arc<Semaphore>>,
+}
+
+/// Waits for a place, for half the time that a question may take: the other half is the call's.
+async fn place(engine: &Inner, share: Option<&Arc<Semaphore>>) -> Result<Place, Fault> {
+    if let Some(place) = free_place(engine, share) {
+        return Ok(place);
     }
-    match tokio::time::timeout(engine.config.limits.wall_clock / 2, instances.acquire_owned()).await {
-        Ok(Ok(permit)) => Ok(permit),
-        // The semaphore is never closed, so this is the time-out.
-        _ => Err(Fault::Instance(format!("all {} instances are in use", engine.config.max_instances))),
+    let place = async {
+        let of_binding = match share {
+            Some(share) => Some(Arc::clone(share).acquire_owned().await?),
+            None => None,
+        };
+        Ok::<_, AcquireError>(Place {
+            _of_all: Arc::clone(&engine.instances).acquire_owned().await?,
+            _of_binding: of_binding,
+        })
+    };
+    match tokio::time::timeout(engine.config.limits.wall_clock / 2, place).await {
+        Ok(Ok(place)) => Ok(place),
+        // The semaphores are never closed, so this is the time-out.
+        _ => Err(Fault::Instance("all instances that it may have are in use".to_owned())),
     }
+}
+
+fn free_place(engine: &Inner, share: Option<&Arc<Semaphore>>) -> Option<Place> {
+    let of_binding = share.map(|share| Arc::clone(share).try_acquire_owned()).transpose().ok()?;
+    let of_all = Arc::clone(&engine.instances).try_acquire_owned().ok()?;
+    Some(Place { _of_all: of_all, _of_binding: of_binding })
 }
 
 /// Puts the message where the guest can borrow it during the call.

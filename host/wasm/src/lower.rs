@@ -3,10 +3,12 @@
 //! Three layers, each borrowing from the one before: [`Facts`] makes the texts that do not exist yet (addresses, JSON),
 //! [`Lists`] gathers what WIT wants side by side, [`Records`] holds the lists of records. An empty list costs nothing.
 
-use std::fmt::{Display, Write};
+use std::fmt::Display;
+use std::io::Write;
 use std::ops::Range;
 use std::time::SystemTime;
 
+use serde_json::Value;
 use wasmail_mail as mail;
 use wasmail_policy::{Notes, PluginResults, Question, Results, TransactionContext};
 
@@ -17,15 +19,22 @@ use crate::manifest::{Manifest, Pointer};
 const TEXT: usize = 256;
 
 /// Texts made for one call, in one allocation.
-struct Texts(String);
+struct Texts(Vec<u8>);
 
 type Span = Range<usize>;
 
 impl Texts {
     fn push(&mut self, value: impl Display) -> Span {
         let from = self.0.len();
-        // Writing to a string does not fail.
+        // Writing to a vector does not fail.
         let _ = write!(self.0, "{value}");
+        from..self.0.len()
+    }
+
+    fn json(&mut self, value: &Value) -> Span {
+        let from = self.0.len();
+        // Nor does this: keys are strings and numbers are finite.
+        let _ = serde_json::to_writer(&mut self.0, value);
         from..self.0.len()
     }
 
@@ -46,7 +55,7 @@ pub(crate) struct Sight<'a> {
 /// The facts of a question and the texts made of them.
 pub(crate) struct Facts<'a> {
     question: &'a Question<'a>,
-    texts: Texts,
+    texts: String,
     remote_ip: Span,
     local_ip: Span,
     proxy_ip: Option<Span>,
@@ -68,7 +77,7 @@ struct Scope<'a> {
 impl<'a> Facts<'a> {
     pub(crate) fn new(question: &'a Question<'a>, sight: Sight<'a>) -> Self {
         let context = question.context;
-        let mut texts = Texts(String::with_capacity(TEXT));
+        let mut texts = Texts(Vec::with_capacity(TEXT));
         let connection = &context.connection;
         let mut facts = Self {
             question,
@@ -80,16 +89,17 @@ impl<'a> Facts<'a> {
             reverse_path: 0..0,
             recipients: Vec::new(),
             candidate: 0..0,
-            texts,
+            texts: String::new(),
         };
         if let Some(transaction) = &context.transaction {
-            facts.add_transaction(transaction, &sight);
+            facts.add_transaction(transaction, &sight, &mut texts);
         }
+        // All that was written is UTF-8.
+        facts.texts = String::from_utf8(texts.0).unwrap_or_default();
         facts
     }
 
-    fn add_transaction(&mut self, transaction: &'a TransactionContext, sight: &Sight<'a>) {
-        let texts = &mut self.texts;
+    fn add_transaction(&mut self, transaction: &'a TransactionContext, sight: &Sight<'a>, texts: &mut Texts) {
         self.transaction = Scope::new(&transaction.notes, &transaction.results, sight, texts);
         if let Some(mailbox) = transaction.facts.reverse_path.mailbox() {
             self.reverse_path = texts.push(mailbox);
@@ -101,7 +111,7 @@ impl<'a> Facts<'a> {
     }
 
     fn text(&self, span: &Span) -> &str {
-        &self.texts.0[span.clone()]
+        &self.texts[span.clone()]
     }
 
     fn transaction(&self) -> Option<&'a TransactionContext> {
@@ -113,14 +123,14 @@ impl<'a> Scope<'a> {
     fn new(notes: &Notes, results: &'a Results, sight: &Sight<'a>, texts: &mut Texts) -> Self {
         let results = visible_results(results, sight.manifest);
         let extras = results.iter().flat_map(|(_, of_plugin)| &of_plugin.extra);
-        let extras = extras.map(|(key, value)| (key.as_str(), texts.push(value))).collect();
+        let extras = extras.map(|(key, value)| (key.as_str(), texts.json(value))).collect();
         Self { notes: visible_notes(notes, sight.pointers, texts), extras, results }
     }
 }
 
 fn visible_notes<'a>(notes: &Notes, pointers: &'a [Pointer], texts: &mut Texts) -> Vec<(&'a str, Span)> {
     let Some(root) = notes.get("").filter(|_| !pointers.is_empty() && !notes.is_empty()) else { return Vec::new() };
-    let found = |pointer: &'a Pointer| Some((pointer.text.as_str(), texts.push(pointer.find(root)?)));
+    let found = |pointer: &'a Pointer| Some((pointer.text.as_str(), texts.json(pointer.find(root)?)));
     pointers.iter().filter_map(found).collect()
 }
 

@@ -167,11 +167,10 @@ async fn a_call_that_waits_too_long_is_given_up() {
 }
 
 #[tokio::test]
-async fn when_all_instances_are_in_use_a_question_waits_and_then_fails() {
-    let limits = Limits { wall_clock: Duration::from_millis(100), ..Limits::default() };
-    let engine = engine_with(limits);
+async fn a_plugin_that_stalls_leaves_room_for_the_others() {
+    let engine = engine_with(Limits { wall_clock: Duration::from_millis(200), ..Limits::default() });
     let waiting = Arc::new(bind(&engine, "stalls").await);
-    let good = bind(&engine, "good").await;
+    let good = bind_fresh(&engine, "good").await;
     let calls: Vec<_> = (0..16)
         .map(|_| {
             let waiting = Arc::clone(&waiting);
@@ -182,14 +181,14 @@ async fn when_all_instances_are_in_use_a_question_waits_and_then_fails() {
         })
         .collect();
     tokio::task::yield_now().await;
-    // The good one has an idle instance and is not hindered; the waiting one's sixteenth call finds no place.
-    assert_eq!(ask(&good, Hook::Ehlo).await, Ok(Outcome::next()));
+    assert_eq!(ask(&good, Hook::Ehlo).await, Ok(Outcome::next()), "the other one has to wait");
     let mut faults = Vec::new();
     for call in calls {
         faults.push(soon(call).await.unwrap().unwrap_err().kind());
     }
-    assert!(faults.contains(&"wall-clock"), "{faults:?}");
-    assert_eq!(faults.last(), Some(&"instance"), "{faults:?}");
+    // Eight of sixteen instances are its share; the calls that find none wait for half the time and give up.
+    assert_eq!(faults.iter().filter(|kind| **kind == "wall-clock").count(), 8, "{faults:?}");
+    assert_eq!(faults.iter().filter(|kind| **kind == "instance").count(), 8, "{faults:?}");
     assert_eq!(soon(ask(&*waiting, Hook::DataPost)).await, Ok(Outcome::next()), "the places came back");
 }
 

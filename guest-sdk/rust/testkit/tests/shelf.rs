@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use wasmail_testkit::Kit;
+use wasmail_testkit::{Grant, Kit};
 
+/// A plugin with all grants: some need one only for a certain configuration, and their manifests do not ask for it.
 fn kit(name: &str) -> Kit {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../plugins").join(name);
     let bundled = wasmail_shelf::get(name).expect("a plugin of this name comes with the server");
-    Kit::of_component(bundled.component, dir)
+    Grant::ALL.into_iter().fold(Kit::of_component(bundled.component, dir), Kit::grant)
 }
 
 macro_rules! dialogues {

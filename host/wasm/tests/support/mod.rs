@@ -10,20 +10,20 @@ use wasmail_policy::{Context, Fault, Hook, Outcome, Plugin, Question, Transactio
 use wasmail_wasm::{Bind, Bound, Component, Engine, EngineConfig, Life, Limits, LoadError};
 
 /// An engine that is quick to lose patience, for few instances.
-pub fn engine() -> Engine {
+pub(crate) fn engine() -> Engine {
     engine_with(Limits { cpu: Duration::from_millis(40), wall_clock: Duration::from_secs(5), ..Limits::default() })
 }
 
-pub fn engine_with(limits: Limits) -> Engine {
+pub(crate) fn engine_with(limits: Limits) -> Engine {
     let tick = Duration::from_millis(2);
     Engine::new(EngineConfig { limits, max_instances: 16, tick }).unwrap()
 }
 
-pub async fn load(engine: &Engine, name: &str) -> Result<Component, LoadError> {
+pub(crate) async fn load(engine: &Engine, name: &str) -> Result<Component, LoadError> {
     engine.load(wasmail_hostile::component(name), None).await
 }
 
-pub async fn bind(engine: &Engine, name: &str) -> Bound {
+pub(crate) async fn bind(engine: &Engine, name: &str) -> Bound {
     let component = load(engine, name).await.unwrap_or_else(|error| panic!("{name}: {error}"));
     component
         .bind(Bind { name: name.into(), ..Bind::default() })
@@ -31,18 +31,18 @@ pub async fn bind(engine: &Engine, name: &str) -> Bound {
         .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-pub async fn bind_fresh(engine: &Engine, name: &str) -> Bound {
+pub(crate) async fn bind_fresh(engine: &Engine, name: &str) -> Bound {
     let component = load(engine, name).await.unwrap();
     component.bind(Bind { name: name.into(), life: Life::Call, ..Bind::default() }).await.unwrap()
 }
 
 /// Asks a plugin outside a chain.
-pub async fn ask(plugin: &dyn Plugin, hook: Hook) -> Result<Outcome, Fault> {
+pub(crate) async fn ask(plugin: &dyn Plugin, hook: Hook) -> Result<Outcome, Fault> {
     plugin.ask(&Question { hook, context: &context(), body: None }).await.outcome
 }
 
 /// A client in the middle of a transaction, to whom RCPT is not answered yet.
-pub fn context() -> Context {
+pub(crate) fn context() -> Context {
     let ip = [192, 0, 2, 1].into();
     let hello = Hello { verb: HelloVerb::Ehlo, host: "client.example.org".into() };
     let mut context = Context::new(Connection {
@@ -71,11 +71,11 @@ pub fn context() -> Context {
 }
 
 /// Lets a future wait no longer than a test may.
-pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), future).await.expect("the test hangs")
 }
 
 /// A plugin in a place of its own, for chains.
-pub fn shared(bound: Bound) -> Arc<dyn Plugin> {
+pub(crate) fn shared(bound: Bound) -> Arc<dyn Plugin> {
     Arc::new(bound)
 }
