@@ -1,7 +1,8 @@
 //! One server for one data directory.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
@@ -25,10 +26,11 @@ pub(crate) enum LockError {
 }
 
 impl DataDir {
-    /// Makes the directory if it is missing, and takes it for this process.
+    /// Makes the directory if it is missing, for this user alone, and takes it for this process.
     pub(crate) fn take(path: &Path) -> Result<Self, LockError> {
         let unwritable = |source| LockError::Unwritable { path: path.to_owned(), source };
-        std::fs::create_dir_all(path).map_err(unwritable)?;
+        // What is in it is other people's mail.
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unwritable)?;
         let mut file = open(&path.join("lock")).map_err(unwritable)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -66,6 +68,16 @@ mod tests {
         assert!(second.to_string().contains(&format!("(process {})", std::process::id())), "{second}");
         drop(first);
         DataDir::take(&dir.path().join("data")).expect("the first has let it go");
+    }
+
+    #[test]
+    fn a_new_data_directory_is_read_by_nobody_else() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let path = dir.path().join("data");
+        DataDir::take(&path).expect("nobody has it");
+        let mode = std::fs::metadata(&path).expect("it was made").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 
     #[test]
