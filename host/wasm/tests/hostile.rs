@@ -90,7 +90,6 @@ async fn an_instance_that_has_grown_is_replaced() {
 async fn an_answer_that_does_not_lift_is_a_bad_answer() {
     for name in ["wild-list", "huge-list", "huge-text", "not-utf8", "no-such-case"] {
         let why = bad_answer(fault(name, Hook::Ehlo).await);
-        println!("{name}: {why}");
         assert!(!why.contains('\n') && why.len() < 1_100, "{name}: {why}");
     }
     assert!(bad_answer(fault("not-utf8", Hook::Ehlo).await).contains("utf-8"));
@@ -99,7 +98,6 @@ async fn an_answer_that_does_not_lift_is_a_bad_answer() {
 #[tokio::test]
 async fn a_guest_that_lies_about_its_memory_is_found_out() {
     let why = fault("realloc-lies", Hook::Ehlo).await;
-    println!("{why:?}");
     assert!(matches!(why, Fault::Trap(_) | Fault::BadAnswer(_)), "{why:?}");
 }
 
@@ -108,7 +106,6 @@ async fn handles_are_checked() {
     let why = trap(fault("forged-handle", Hook::Ehlo).await);
     assert!(why.contains("handle"), "{why}");
     let why = fault("keeps-message", Hook::DataPost).await;
-    println!("{why:?}");
     assert!(format!("{why:?}").contains("borrow"), "{why:?}");
 }
 

@@ -48,7 +48,6 @@ async fn a_hook_of_another_type_is_found_at_once() {
         (export "wasmail:policy/describe@0.1.0" (instance $e)))"#;
     let error = engine().load(&wat::parse_str(text).unwrap(), None).await.err().unwrap();
     assert!(matches!(&error, LoadError::Types(_)), "{error:?}");
-    println!("{error}");
 }
 
 #[tokio::test]

@@ -83,8 +83,8 @@ fn compile(crate_dir: &Path, profile: &str, target_dir: &Path) -> Result<PathBuf
         return Err("the plugin did not compile; cargo's messages are above".to_owned());
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    let artifacts = messages.lines().filter_map(|line| wasm_file(line, crate_dir));
-    artifacts.last().ok_or_else(|| "cargo made no .wasm file: is crate-type \"cdylib\" in Cargo.toml?".to_owned())
+    let found = messages.lines().rev().find_map(|line| wasm_file(line, crate_dir));
+    found.ok_or_else(|| "cargo made no .wasm file: is crate-type \"cdylib\" in Cargo.toml?".to_owned())
 }
 
 /// The file that one of cargo's messages tells of, if it is this crate's component.
