@@ -81,8 +81,11 @@ fn kill_while_starting(home: &Home, random: &mut Random) {
 }
 
 /// Waits until nothing is left to deliver, then lets the server drain.
+#[allow(clippy::print_stderr, reason = "where the time goes is worth a line")]
 fn settle(server: Server) -> Home {
+    let began = Instant::now();
     peers::eventually("the queue empties", PATIENCE, || server.queue_is_empty().then_some(()));
+    eprintln!("the last server had {:?} of deliveries to make up for", began.elapsed());
     server.stop()
 }
 
