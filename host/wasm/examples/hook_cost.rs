@@ -1,6 +1,6 @@
 //! What one hook call through WIT costs: on a live instance, and with a fresh one.
 //!
-//! `cargo run --release -p wasmail-wasm --example hook_cost`. The figure is CPU time of the calling thread, in
+//! `cargo run --release -p wasmail-wasm --example hook_cost [ROW]`. The figure is CPU time of the calling thread, in
 //! microseconds: the median over rounds in which all rows take turns, so that a busy machine troubles all alike, and in
 //! parentheses the best round, which is nearest to what a machine with nothing else to do would show.
 
@@ -39,6 +39,10 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio starts");
     let engine = Engine::new(EngineConfig { max_instances: 64, ..EngineConfig::default() }).expect("the engine starts");
     let mut rows = rows(&runtime, &engine);
+    if let Some(name) = std::env::args().nth(1) {
+        // For a profiler.
+        rows.retain(|row| row.name == name);
+    }
     for _ in 0..ROUNDS {
         for row in &mut rows {
             row.samples[0].push(measure(&runtime, &row.warm, row.hook, &row.context));
