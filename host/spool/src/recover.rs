@@ -1,6 +1,6 @@
 //! Reads the journal after a start: which messages live, what is damaged, and where the torn tail begins.
 //!
-//! Reading changes nothing, so a second process may look at a spool in use. [`repair`] is for its owner.
+//! Reading changes nothing, so a second process may look at a spool in use. [`fn@repair`] is for its owner.
 
 use crate::SpoolId;
 use crate::frame::{self, Frame, Kind, Scan};

@@ -1,6 +1,6 @@
 //! Write a wasmail policy plugin in Rust.
 //!
-//! A plugin is a type that implements [`Plugin`]: one method a hook, each with a default. The attribute [`plugin`] looks
+//! A plugin is a type that implements [`Plugin`]: one method a hook, each with a default. The attribute [`macro@plugin`] looks
 //! which methods are there and makes the component export these hooks and no others, so a hook that you leave out costs
 //! the server nothing.
 //!

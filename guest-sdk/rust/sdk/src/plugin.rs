@@ -7,7 +7,7 @@ use crate::{ConnectOutcome, Connection, Manifest, Message, Outcome, Recipient, R
 
 /// A policy plugin: a value made from its configuration, and a method for each hook it wants.
 ///
-/// Always put [`plugin`](crate::plugin) on the `impl` block. It writes `manifest`, fills in `Config` and `configure` where
+/// Always put [`plugin`](macro@crate::plugin) on the `impl` block. It writes `manifest`, fills in `Config` and `configure` where
 /// they are left out, and exports the hooks that are there.
 ///
 /// A value lives as long as its instance, which the host may drop or reuse at any moment: keep configuration in it, and
