@@ -53,7 +53,7 @@ impl Default for Client {
 }
 
 impl Kit {
-    /// A kit for the plugin whose crate is in this directory; [`kit!`](crate::kit) says it for you.
+    /// A kit for the plugin whose crate is in this directory; [`kit!`](crate::kit!) says it for you.
     ///
     /// The crate is compiled for wasm32-wasip2 when the plugin is first needed.
     #[must_use]
