@@ -141,7 +141,8 @@ fn pool(config: &EngineConfig) -> PoolingAllocationConfig {
     pool.max_component_instance_size(MIB).max_core_instance_size(MIB);
     // A small guest's dirty pages are wiped in place, found by asking the kernel which they are.
     pool.pagemap_scan(Enabled::Auto).linear_memory_keep_resident(256 * KIB).table_keep_resident(64 * KIB);
-    pool.async_stack_keep_resident(64 * KIB);
+    // What a usual call touches. More is more to wipe after every instance; the rest goes back to the kernel.
+    pool.async_stack_keep_resident(16 * KIB);
     pool.max_unused_warm_slots((instances / 4).max(1));
     pool
 }

@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 use std::io::Write;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::time::SystemTime;
 
@@ -28,6 +29,25 @@ impl Texts {
         let from = self.0.len();
         // Writing to a vector does not fail.
         let _ = write!(self.0, "{value}");
+        from..self.0.len()
+    }
+
+    /// An address as text. Every call shows two, and the formatter's padding makes it the dearest text of all.
+    fn ip(&mut self, ip: IpAddr) -> Span {
+        let IpAddr::V4(v4) = ip else { return self.push(ip) };
+        let from = self.0.len();
+        for (at, octet) in v4.octets().into_iter().enumerate() {
+            if at > 0 {
+                self.0.push(b'.');
+            }
+            if octet >= 100 {
+                self.0.push(b'0' + octet / 100);
+            }
+            if octet >= 10 {
+                self.0.push(b'0' + octet / 10 % 10);
+            }
+            self.0.push(b'0' + octet % 10);
+        }
         from..self.0.len()
     }
 
@@ -81,9 +101,9 @@ impl<'a> Facts<'a> {
         let connection = &context.connection;
         let mut facts = Self {
             question,
-            remote_ip: texts.push(connection.remote.ip),
-            local_ip: texts.push(connection.local.ip),
-            proxy_ip: connection.proxy.ip.map(|ip| texts.push(ip)),
+            remote_ip: texts.ip(connection.remote.ip),
+            local_ip: texts.ip(connection.local.ip),
+            proxy_ip: connection.proxy.ip.map(|ip| texts.ip(ip)),
             connection: Scope::new(&context.notes, &context.results, &sight, &mut texts),
             transaction: Scope::default(),
             reverse_path: 0..0,
@@ -360,5 +380,21 @@ fn body_type(body: mail::BodyType) -> wit::BodyType {
         mail::BodyType::SevenBit => wit::BodyType::SevenBit,
         mail::BodyType::EightBitMime => wit::BodyType::EightBitMime,
         mail::BodyType::BinaryMime => wit::BodyType::BinaryMime,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_reads_as_the_standard_library_writes_it() {
+        let v4 = [0, 9, 10, 99, 100, 109, 110, 199, 200, 255].map(|octet| IpAddr::from([octet, 203, octet, octet]));
+        let v6 = IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]);
+        for ip in v4.into_iter().chain([v6]) {
+            let mut texts = Texts(b"before".to_vec());
+            let span = texts.ip(ip);
+            assert_eq!(texts.0[span], *ip.to_string().as_bytes());
+        }
     }
 }
