@@ -368,3 +368,43 @@ fn a_new_plugin_builds_and_passes_its_test() {
     let component = target.join("wasm32-wasip2/guest/not_from.wasm");
     says(&done(wasmail().args(["plugin", "inspect"]).arg(component)), &["not-from 0.1.0: A wasmail plugin.", "mail"]);
 }
+
+#[test]
+fn plugin_order_shows_who_is_asked_where() {
+    let home = Home::new(
+        "[[listener]]\n\
+         name = \"mx\"\n\
+         address = \"127.0.0.1:0\"\n\
+         [[listener]]\n\
+         name = \"inside\"\n\
+         address = \"127.0.0.1:0\"\n\
+         plugins = [\"late\", \"ours\"]\n\
+         [[plugin]]\n\
+         name = \"late\"\n\
+         module = \"builtin:access\"\n\
+         priority = 10\n\
+         [[plugin]]\n\
+         name = \"ours\"\n\
+         module = \"builtin:local-domains\"\n\
+         grants = [\"accept-recipients\"]\n\
+         config = { domains = [\"example.test\"] }\n\
+         [[plugin]]\n\
+         name = \"early\"\n\
+         module = \"builtin:access\"\n\
+         priority = -100\n",
+    );
+    let text = done(home.command(&["plugin", "order"]).env_remove("WASMAIL__LISTENER__0__ADDRESS"));
+    let (mx, inside) = text.split_once("inside: ").expect("both listeners are shown");
+    says(
+        mx,
+        &[
+            "mx: by priority, then as the configuration lists them",
+            "rcpt                  early (-100), ours, late (+10)\n",
+        ],
+    );
+    says(inside, &["by priority, then as the listener lists them", "rcpt                  ours, late (+10)\n"]);
+    assert!(!text.contains("unrecognized-command"), "hooks that nobody exports are left out: {text}");
+    let home = Home::new("[[plugin]]\nname = \"a\"\nmodule = \"builtin:access\"\npriority = 101\n");
+    let text = refused(&mut home.command(&["check"]));
+    says(&text, &["plugin[0].priority: expected a whole number from -100 to 100, found the number 101"]);
+}

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod inspect;
 pub(crate) mod plugin_new;
+pub(crate) mod plugin_order;
 pub(crate) mod queue;
 
 use std::path::PathBuf;
@@ -56,6 +57,8 @@ pub(crate) enum PluginCommand {
     New(NewArgs),
     /// Says what a component is, what it needs, and whether it is acceptable.
     Inspect(InspectArgs),
+    /// Shows which plugins each listener asks at each hook, in order, and why in this order.
+    Order(ConfigArgs),
 }
 
 #[derive(Debug, Args)]

@@ -21,7 +21,7 @@ pub(crate) use load::REFERENCE;
 pub(crate) use mistake::{Mistakes, Severity};
 pub(crate) use place::{KeyPath, Sources};
 pub(crate) use settings::{
-    DeliveryKind, Instance, LineEndings, Log, LogFormat, MaildirLayout, OnFault, Plugin, ReverseDns, Settings,
+    DeliveryKind, Instance, LineEndings, Listener, Log, LogFormat, MaildirLayout, OnFault, Plugin, ReverseDns, Settings,
 };
 pub(crate) use validate::{listener_limits, next_hop};
 

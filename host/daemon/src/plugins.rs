@@ -1,12 +1,14 @@
 //! Loads the configured plugins and says of each what is wrong with it.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use wasmail_policy::{Binding, FaultRule, Grant, Grants};
-use wasmail_wasm::{Bind, BindError, Bound, Cache, Engine, EngineConfig, Info, Life, Limits, LoadError};
+use wasmail_wasm::{Bind, BindError, Bound, Cache, Component, Engine, EngineConfig, Info, Life, Limits, LoadError};
 
 use crate::config::{self, Instance, KeyPath, Loaded, OnFault, Plugin, Settings, nearest};
 use crate::paths;
@@ -22,6 +24,8 @@ pub(crate) struct LoadedPlugin {
     /// Its name in the configuration.
     pub(crate) name: Arc<str>,
     bound: Arc<Bound>,
+    /// Where it stands, before the order of the list counts.
+    pub(crate) priority: i8,
     grants: Grants,
     on_fault: FaultRule,
 }
@@ -32,15 +36,22 @@ impl Plugins {
         &self.0
     }
 
-    /// The bindings of a chain: the named ones in the order named, or all of them.
-    pub(crate) fn bindings(&self, names: Option<&[String]>) -> Vec<Binding> {
-        match names {
-            None => self.0.iter().map(LoadedPlugin::binding).collect(),
+    /// The plugins of a chain, in the order in which they are asked: by priority, then as named, or as they stand.
+    pub(crate) fn in_order(&self, names: Option<&[String]>) -> Vec<&LoadedPlugin> {
+        let mut chain: Vec<_> = match names {
+            None => self.0.iter().collect(),
             Some(names) => {
                 let find = |name: &String| self.0.iter().find(|plugin| *plugin.name == **name);
-                names.iter().filter_map(find).map(LoadedPlugin::binding).collect()
+                names.iter().filter_map(find).collect()
             }
-        }
+        };
+        chain.sort_by_key(|plugin| plugin.priority);
+        chain
+    }
+
+    /// The bindings of a chain.
+    pub(crate) fn bindings(&self, names: Option<&[String]>) -> Vec<Binding> {
+        self.in_order(names).into_iter().map(LoadedPlugin::binding).collect()
     }
 }
 
@@ -82,8 +93,10 @@ pub(crate) async fn load(loaded: &mut Loaded, cache: Option<&Path>) -> Plugins {
     };
     let cache = cache.filter(|_| settings.engine.cache).and_then(|dir| open_cache(dir, loaded));
     let mut work = JoinSet::new();
+    let mut modules: HashMap<&str, Module> = HashMap::new();
     for (index, plugin) in settings.plugin.iter().enumerate().filter(|(_, plugin)| plugin.enabled) {
-        let job = Job { index, plugin: plugin.clone(), base: loaded.base.clone() };
+        let module = Arc::clone(modules.entry(&plugin.module).or_default());
+        let job = Job { index, plugin: plugin.clone(), base: loaded.base.clone(), module };
         work.spawn(job.run(engine.clone(), cache.clone()));
     }
     let mut done = work.join_all().await;
@@ -105,11 +118,15 @@ fn open_cache(dir: &Path, loaded: &mut Loaded) -> Option<Cache> {
     opened.map_err(|error| loaded.mistakes.add_with_help(&KeyPath::of(&["engine", "cache"]), error, help)).ok()
 }
 
+/// A module that several plugins may be bindings of: it is compiled once.
+type Module = Arc<OnceCell<Result<Component, Complaint>>>;
+
 /// One plugin to load.
 struct Job {
     index: usize,
     plugin: Plugin,
     base: PathBuf,
+    module: Module,
 }
 
 /// A plugin that was loaded, or what is wrong with it: by key, with help.
@@ -141,10 +158,7 @@ impl Job {
     }
 
     async fn load(&self, engine: &Engine, cache: Option<&Cache>, done: &mut Done) -> Result<LoadedPlugin, Complaint> {
-        let module = &self.plugin.module;
-        let octets = octets(module, &self.base).map_err(|(what, help)| ("module", what, help))?;
-        let loaded = engine.load(&octets, cache).await;
-        let component = loaded.map_err(|error| self.unacceptable(&error))?;
+        let component = self.module.get_or_init(|| self.component(engine, cache)).await.clone()?;
         self.compare_grants(component.info(), done);
         let bind = Bind {
             name: self.plugin.name.clone(),
@@ -158,6 +172,7 @@ impl Job {
         Ok(LoadedPlugin {
             name: self.plugin.name.as_str().into(),
             bound: Arc::new(bound),
+            priority: self.plugin.priority.0,
             grants: self.grants().collect(),
             on_fault: match self.plugin.on_fault {
                 OnFault::Defer => FaultRule::Defer,
@@ -165,6 +180,11 @@ impl Job {
                 OnFault::Reject => FaultRule::Reject,
             },
         })
+    }
+
+    async fn component(&self, engine: &Engine, cache: Option<&Cache>) -> Result<Component, Complaint> {
+        let octets = octets(&self.plugin.module, &self.base).map_err(|(what, help)| ("module", what, help))?;
+        engine.load(&octets, cache).await.map_err(|error| self.unacceptable(&error))
     }
 
     fn unacceptable(&self, error: &LoadError) -> Complaint {

@@ -4,8 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::decode::{Size, Table, choice, section};
+use serde_json::Value;
+
+use super::decode::{Decode, Size, Table, choice, section, wrong_type};
 use super::limits::Limits;
+use super::{KeyPath, Mistakes};
 
 section! {
     /// The whole configuration.
@@ -240,6 +243,8 @@ section! {
         enabled: bool = true,
         /// What it may do beyond judging.
         grants: Vec<String> = Vec::new(),
+        /// Where it stands among the others, before their order in the list counts.
+        priority: Priority = Priority(0),
         /// What its faults become.
         on_fault: OnFault = OnFault::Defer,
         /// How long an instance lives.
@@ -268,5 +273,21 @@ choice! {
         Pooled = "pooled",
         /// Made anew for each call.
         Call = "call",
+    }
+}
+
+/// A plugin's place among the others: from -100, asked first, to 100. The range is Haraka's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Priority(pub(crate) i8);
+
+impl Decode for Priority {
+    const EXPECTED: &'static str = "a whole number from -100 to 100";
+
+    fn decode(value: &Value, at: &KeyPath, mistakes: &mut Mistakes) -> Option<Self> {
+        let number = value.as_i64().filter(|number| (-100..=100).contains(number));
+        if number.is_none() {
+            wrong_type(value, at, Self::EXPECTED, mistakes);
+        }
+        number.and_then(|number| i8::try_from(number).ok()).map(Self)
     }
 }

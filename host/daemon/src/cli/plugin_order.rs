@@ -1,0 +1,56 @@
+//! `wasmail plugin order`: who is asked at each hook, and why in this order.
+
+use std::fmt::Write;
+
+use miette::IntoDiagnostic;
+use wasmail_policy::Hook;
+
+use super::ConfigArgs;
+use super::check;
+use crate::config::{Listener, Loaded};
+use crate::out::say;
+use crate::paths;
+use crate::plugins::{self, LoadedPlugin};
+
+/// Loads the plugins as a server would, and prints each listener's chain.
+pub(crate) fn run(args: &ConfigArgs) -> miette::Result<()> {
+    let mut loaded = Loaded::read_here(args.config.as_deref());
+    let runtime = tokio::runtime::Runtime::new().into_diagnostic()?;
+    // A cache that is there saves minutes with large guests; looking makes none.
+    let cache = loaded.settings.as_ref().map(paths::cache).filter(|dir| dir.exists());
+    let plugins = runtime.block_on(plugins::load(&mut loaded, cache.as_deref()));
+    check::report(&loaded)?;
+    let Some(settings) = &loaded.settings else { return Ok(()) };
+    let chains = settings.listener.iter().map(|listener| {
+        let chain = plugins.in_order(listener.plugins.as_deref());
+        text(listener, &chain)
+    });
+    say!("{}", chains.collect::<Vec<_>>().join("\n").trim_end());
+    Ok(())
+}
+
+/// One listener's chain, hook by hook.
+fn text(listener: &Listener, chain: &[&LoadedPlugin]) -> String {
+    let why = if listener.plugins.is_some() { "as the listener lists them" } else { "as the configuration lists them" };
+    let mut text = format!("{}: by priority, then {why}\n", listener.name);
+    for hook in Hook::ALL {
+        let asked = chain.iter().filter(|plugin| plugin.info().hooks.contains(hook));
+        let names: Vec<_> = asked.map(|plugin| name(plugin)).collect();
+        if !names.is_empty() {
+            let all = if hook.reaches_all() { "  (all of them)" } else { "" };
+            let _ = writeln!(text, "  {:<21} {}{all}", hook.name(), names.join(", "));
+        }
+    }
+    if chain.is_empty() {
+        text.push_str("  nobody is asked, so all recipients are refused\n");
+    }
+    text
+}
+
+/// A plugin's name, with its priority where it has one.
+fn name(plugin: &LoadedPlugin) -> String {
+    match plugin.priority {
+        0 => plugin.name.to_string(),
+        priority => format!("{} ({priority:+})", plugin.name),
+    }
+}
