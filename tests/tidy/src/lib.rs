@@ -88,6 +88,16 @@ mod tests {
         }
     }
 
+    /// Compiled code is kept by the compiler's version, which wasmtime tells nobody: it is written down by hand.
+    #[test]
+    fn compiled_code_is_kept_by_the_version_in_use() {
+        let lock = fs::read_to_string(root().join("Cargo.lock")).expect("Cargo.lock is committed");
+        let version = lock.split("name = \"wasmtime\"\nversion = \"").nth(1).and_then(|rest| rest.split('"').next());
+        let version = version.expect("wasmtime is in Cargo.lock");
+        let engine = fs::read_to_string(root().join("host/wasm/src/engine.rs")).expect("the engine is there");
+        assert!(engine.contains(&format!("wasmtime {version}\")")), "BUILD in engine.rs does not say {version}");
+    }
+
     #[test]
     fn the_nouns_need_nothing() {
         assert_eq!(dependencies()["wasmail-mail"], BTreeSet::new());
