@@ -7,14 +7,18 @@ mod peers;
 mod support;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 use peers::maildir::{self, Delivered};
 use socket2::{Domain, Socket, Type};
 use support::Server;
 use wasmail_dialog::{Dialog, Peer, Setting};
+use wasmail_testkit::Kit;
 
 /// For one reply, and for all that was accepted to be delivered.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,23 +57,58 @@ impl Peer for Loopback {
 fn listener(dialog: &Dialog) -> String {
     let mut listener = vec!["address = \"127.0.0.1:0\"".to_owned()];
     let mut limits = BTreeSet::new();
-    let mut plugins = "\"local-domains\"";
+    let mut relay = "";
+    let mut says = Vec::new();
     for Setting { key, value, line } in dialog.settings() {
         match (key.as_str(), key.strip_prefix("limits.")) {
             (_, Some(limit)) => _ = limits.insert(format!("{limit} = {value}")),
             ("line-endings", _) => listener.push(format!("line_endings = \"{value}\"")),
-            ("relaying", _) if value == "true" => plugins = "\"relay\", \"local-domains\"",
+            ("relaying", _) if value == "true" => relay = "\"relay\", ",
+            ("says", _) => says.push(value.as_str()),
             ("messages", _) => {}
             _ => panic!("{}:{line}: {key} {value} cannot be had over loopback", dialog.file().display()),
         }
     }
-    listener.push(format!("plugins = [{plugins}]"));
+    let says = if says.is_empty() { String::new() } else { format!("\"{}\", ", binding(&says)) };
+    listener.push(format!("plugins = [{relay}{says}\"local-domains\"]"));
     listener.push(format!("limits = {{ {} }}", limits.into_iter().collect::<Vec<_>>().join(", ")));
     listener.join("\n")
 }
 
+/// What the guest `tests/says` is told in a dialogue.
+fn sayings(dialog: &Dialog) -> Vec<&str> {
+    let settings = dialog.settings().iter().filter(|setting| setting.key == "says");
+    settings.map(|setting| setting.value.as_str()).collect()
+}
+
+/// The name of the binding that says so.
+fn binding(sayings: &[&str]) -> String {
+    let mut hasher = DefaultHasher::new();
+    sayings.hash(&mut hasher);
+    format!("says-{:x}", hasher.finish())
+}
+
+/// A binding of the guest for each thing that it is told.
+fn bindings(dialogs: &[Dialog]) -> String {
+    let module = Path::new(env!("CARGO_TARGET_TMPDIR")).join("says.wasm");
+    let guest = Kit::of_crate(support::root().join("tests/says")).component();
+    fs::write(&module, guest).expect("the guest can be written");
+    let all: BTreeSet<_> = dialogs.iter().map(sayings).filter(|sayings| !sayings.is_empty()).collect();
+    let one = |sayings: Vec<&str>| {
+        let pairs = sayings.iter().filter_map(|saying| saying.split_once(' '));
+        let config: Vec<_> = pairs.map(|(hook, saying)| format!("{hook} = {saying:?}")).collect();
+        format!(
+            "[[plugin]]\nname = {:?}\nmodule = {module:?}\nconfig = {{ {} }}\n\
+             grants = [\"accept-recipients\", \"take-messages\", \"overturn-denials\"]\n",
+            binding(&sayings),
+            config.join(", ")
+        )
+    };
+    all.into_iter().map(one).collect()
+}
+
 /// A server with all these listeners, where `relay` lets loopback send to anywhere.
-fn start(listeners: &[String]) -> Server {
+fn start(listeners: &[String], says: &str) -> Server {
     let mut config = "[dns]\nreverse = \"off\"\n".to_owned();
     for (number, listener) in listeners.iter().enumerate() {
         config.push_str(&format!("[[listener]]\nname = \"number-{number}\"\n{listener}\n"));
@@ -80,6 +119,7 @@ fn start(listeners: &[String]) -> Server {
          [[plugin]]\nname = \"local-domains\"\nmodule = \"builtin:local-domains\"\ngrants = [\"accept-recipients\"]\n\
          config = { domains = [\"example.test\"] }\n",
     );
+    config.push_str(says);
     Server::start(&config)
 }
 
@@ -124,7 +164,7 @@ fn every_dialogue_goes_as_it_is_written() {
     dialogs.retain(|dialog| dialog.setting("remote").is_none());
     assert!(dialogs.len() > 100, "only {} dialogues were found", dialogs.len());
     let listeners: Vec<_> = dialogs.iter().map(listener).collect::<BTreeSet<_>>().into_iter().collect();
-    let server = start(&listeners);
+    let server = start(&listeners, &bindings(&dialogs));
     let mut failures = Vec::new();
     for (n, dialog) in dialogs.iter().enumerate() {
         let at = listeners.binary_search(&listener(dialog)).expect("it is one of them");

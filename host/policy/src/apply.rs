@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use wasmail_mail::{AddressError, Domain, Field, FieldError, ForwardPath, HeaderSection, Recipient};
 
+use crate::capability::{self, CAPABILITIES_MAX};
 use crate::{
     Context, DELAY_MAX, Grant, Grants, Hook, MUTATIONS_MAX, Mutation, NoteError, Notes, Outcome, ResultError, Results,
-    Scope, TransactionContext, Verdict, VerdictError,
+    Scope, Subject, TransactionContext, Verdict, VerdictError,
 };
 
 /// Recipients that a transaction can be given in all; a message to more people is several messages.
@@ -29,7 +30,7 @@ pub(crate) fn apply(
     hook: Hook,
     outcome: &Outcome,
 ) -> Result<(), Rejected> {
-    check_verdict(&outcome.verdict, grants, hook)?;
+    check_verdict(&outcome.verdict, context, grants, hook)?;
     if outcome.mutations.is_empty() {
         return Ok(());
     }
@@ -44,14 +45,24 @@ pub(crate) fn apply(
     Ok(())
 }
 
-fn check_verdict(verdict: &Verdict, grants: Grants, hook: Hook) -> Result<(), Rejected> {
+fn check_verdict(verdict: &Verdict, context: &Context, grants: Grants, hook: Hook) -> Result<(), Rejected> {
     verdict.check().map_err(Rejected::Verdict)?;
     match (verdict, hook) {
         (Verdict::Accept(_), Hook::Rcpt) => granted(grants, Grant::AcceptRecipients),
-        (Verdict::Accept(_), Hook::Queue) => granted(grants, Grant::TakeMessages),
+        (Verdict::Accept(_), Hook::Queue | Hook::QueueOutbound) => granted(grants, Grant::TakeMessages),
+        (Verdict::Accept(_), Hook::Deny) => may_overturn(context, grants),
         _ => Ok(()),
     }
     .map_err(Rejected::NotGranted)
+}
+
+/// Who lets a recipient in that another refused has accepted it.
+fn may_overturn(context: &Context, grants: Grants) -> Result<(), Grant> {
+    granted(grants, Grant::OverturnDenials)?;
+    match &context.subject {
+        Subject::Denial(denial) if denial.hook == Hook::Rcpt => granted(grants, Grant::AcceptRecipients),
+        _ => Ok(()),
+    }
 }
 
 fn granted(grants: Grants, grant: Grant) -> Result<(), Grant> {
@@ -69,6 +80,7 @@ struct Changes {
     header: Option<HeaderSection>,
     recipients: Option<Vec<Recipient>>,
     candidate: Option<Recipient>,
+    capabilities: Vec<String>,
 }
 
 #[derive(Default)]
@@ -86,6 +98,7 @@ impl Changes {
             context.connection.remote.host = host;
         }
         context.delay += self.delay;
+        context.capabilities.extend(self.capabilities);
         let Some(transaction) = &mut context.transaction else {
             context.connection.relaying = self.relaying.unwrap_or(context.connection.relaying);
             return;
@@ -157,6 +170,7 @@ impl Draft<'_> {
             Mutation::RewriteRecipient { position, address } => self.rewrite_recipient(*position, address),
             Mutation::Delay(delay) => self.delay(*delay),
             Mutation::SkipPlugin(name) => self.skip(name),
+            Mutation::AddCapability(line) => self.add_capability(line),
         }
     }
 
@@ -199,6 +213,7 @@ impl Draft<'_> {
     }
 
     fn header(&mut self) -> Result<&mut HeaderSection, Why> {
+        self.needs_time()?;
         let transaction = self.context.transaction.as_ref().ok_or(Why::NoTransaction)?;
         Ok(self.changes.header.get_or_insert_with(|| HeaderSection::clone(&transaction.facts.header)))
     }
@@ -237,7 +252,13 @@ impl Draft<'_> {
         if self.hook.has_message() { Ok(()) } else { Err(Why::NoMessage) }
     }
 
+    /// What has been answered cannot be changed any more.
+    fn needs_time(&self) -> Result<(), Why> {
+        if self.hook.follows_reply() { Err(Why::TooLate) } else { Ok(()) }
+    }
+
     fn recipients(&mut self) -> Result<&mut Vec<Recipient>, Why> {
+        self.needs_time()?;
         granted(self.grants, Grant::EditRecipients).map_err(Why::NotGranted)?;
         let transaction = self.context.transaction.as_ref().ok_or(Why::NoTransaction)?;
         Ok(self.changes.recipients.get_or_insert_with(|| transaction.facts.recipients.clone()))
@@ -302,6 +323,18 @@ impl Draft<'_> {
         scope.skipped.push(clean(name)?);
         Ok(())
     }
+
+    fn add_capability(&mut self, line: &str) -> Result<(), Why> {
+        if self.hook != Hook::Capabilities {
+            return Err(Why::NoCapabilities);
+        }
+        capability::check(line).map_err(Why::Capability)?;
+        if self.context.capabilities.len() + self.changes.capabilities.len() >= CAPABILITIES_MAX {
+            return Err(Why::TooManyCapabilities);
+        }
+        self.changes.capabilities.push(line.to_owned());
+        Ok(())
+    }
 }
 
 /// Text that may be shown in a log: without control characters.
@@ -333,7 +366,7 @@ impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Verdict(why) => write!(f, "verdict: {why}"),
-            Self::NotGranted(grant) => write!(f, "verdict: accepting here needs the grant `{grant}`"),
+            Self::NotGranted(grant) => write!(f, "verdict: this needs the grant `{grant}`"),
             Self::TooMany => write!(f, "more than {MUTATIONS_MAX} mutations"),
             Self::Mutation { at, name, why } => write!(f, "mutation {at} ({name}): {why}"),
         }
@@ -356,6 +389,10 @@ pub enum Why {
     TooManySkips,
     ControlCharacter,
     Delay,
+    TooLate,
+    NoCapabilities,
+    TooManyCapabilities,
+    Capability(&'static str),
     Note(NoteError),
     Result(ResultError),
     Header(FieldError),
@@ -367,7 +404,9 @@ impl fmt::Display for Why {
         match self {
             Self::NotGranted(grant) => write!(f, "needs the grant `{grant}`"),
             Self::NoTransaction => f.write_str("there is no transaction at this hook"),
-            Self::NoMessage => f.write_str("the message's own header can be edited at data-post and queue only"),
+            Self::NoMessage => {
+                f.write_str("the message's own header can be edited at data-post, queue and queue-outbound only")
+            }
             Self::NoSuchPosition => f.write_str("there is nothing at this position"),
             Self::EightBit => f.write_str("text outside US-ASCII needs a transaction with SMTPUTF8"),
             Self::HeaderTooLarge => f.write_str("the header section would exceed 2 MiB"),
@@ -375,6 +414,10 @@ impl fmt::Display for Why {
             Self::TooManySkips => write!(f, "more than {SKIPPED_MAX} skipped plugins"),
             Self::ControlCharacter => f.write_str("the text holds a control character"),
             Self::Delay => f.write_str("more than 30 seconds of delay in one answer"),
+            Self::TooLate => f.write_str("the message can be changed no more"),
+            Self::NoCapabilities => f.write_str("capabilities can be added at the hook capabilities only"),
+            Self::TooManyCapabilities => write!(f, "more than {CAPABILITIES_MAX} capabilities"),
+            Self::Capability(why) => f.write_str(why),
             Self::Note(error) => error.fmt(f),
             Self::Result(error) => error.fmt(f),
             Self::Header(error) => error.fmt(f),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wasmail_mail::{Connection, Recipient, Transaction};
 
-use crate::{Hook, Notes, Results};
+use crate::{Hook, Notes, Results, Verdict};
 
 /// Steps that a trail keeps. A transaction with a hundred recipients and eight plugins has about a thousand; the log
 /// line wants the first ones and the count.
@@ -24,6 +24,10 @@ pub struct Context {
     pub skipped: Vec<String>,
     /// The transaction, while there is one.
     pub transaction: Option<TransactionContext>,
+    /// What the hook is about, beside connection and transaction.
+    pub subject: Subject,
+    /// Lines that plugins add to the answer to EHLO.
+    pub capabilities: Vec<String>,
     /// How long the next reply has to wait, because plugins asked for it.
     pub delay: Duration,
     /// Who was asked and what they said, outside transactions.
@@ -40,6 +44,8 @@ impl Context {
             results: Arc::default(),
             skipped: Vec::new(),
             transaction: None,
+            subject: Subject::None,
+            capabilities: Vec::new(),
             delay: Duration::ZERO,
             trail: Trail::default(),
         }
@@ -66,6 +72,48 @@ impl Context {
         };
         trail.push(step);
     }
+}
+
+/// What a hook is about, beside connection and transaction.
+#[derive(Debug, Clone, Default)]
+pub enum Subject {
+    /// Nothing more.
+    #[default]
+    None,
+    /// `deny`: what a plugin refused.
+    Denial(Denial),
+    /// `vrfy`: the argument.
+    Argument(String),
+    /// `queue-ok`: the message's name in the queue.
+    QueueId(String),
+    /// `reset-transaction`: how the transaction ended.
+    Fate(Fate),
+}
+
+/// A refusal of a plugin's that another may overturn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Denial {
+    /// Where it was given.
+    pub hook: Hook,
+    /// The plugin that gave it.
+    pub by: Arc<str>,
+    /// The refusal.
+    pub verdict: Verdict,
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// Durable in the queue, under this id.
+    Queued(String),
+    /// A plugin has taken the message.
+    Taken,
+    /// Answered 4yz.
+    Deferred,
+    /// Answered 5yz.
+    Rejected,
+    /// The client gave it up: RSET, a new greeting, QUIT, or it went away.
+    Abandoned,
 }
 
 /// The facts of a transaction with what policy hung on it.

@@ -13,13 +13,16 @@ pub enum Grant {
     AcceptRecipients,
     /// May add, remove and rewrite recipients.
     EditRecipients,
-    /// May accept at `queue`: the message is then the plugin's, and the host forgets it.
+    /// May accept at `queue` and `queue-outbound`: the message is then the plugin's, and the host forgets it.
     TakeMessages,
+    /// May overturn at `deny` what another plugin refused.
+    OverturnDenials,
 }
 
 impl Grant {
     /// All grants.
-    pub const ALL: [Self; 4] = [Self::Relaying, Self::AcceptRecipients, Self::EditRecipients, Self::TakeMessages];
+    pub const ALL: [Self; 5] =
+        [Self::Relaying, Self::AcceptRecipients, Self::EditRecipients, Self::TakeMessages, Self::OverturnDenials];
 
     /// The name in configuration and manifests.
     #[must_use]
@@ -29,6 +32,7 @@ impl Grant {
             Self::AcceptRecipients => "accept-recipients",
             Self::EditRecipients => "edit-recipients",
             Self::TakeMessages => "take-messages",
+            Self::OverturnDenials => "overturn-denials",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! its mutations all or not at all, and returns the first decisive verdict. No socket, no clock, no wasm in here.
 
 mod apply;
+mod capability;
 mod chain;
 mod context;
 mod fault;
@@ -19,7 +20,7 @@ mod verdict;
 
 pub use apply::{Rejected, Why};
 pub use chain::{Binding, Chain, Decision, FaultRule};
-pub use context::{Context, Step, Trail, TransactionContext};
+pub use context::{Context, Denial, Fate, Step, Subject, Trail, TransactionContext};
 pub use fault::Fault;
 pub use grant::{Grant, Grants};
 pub use hook::{Hook, HookSet};

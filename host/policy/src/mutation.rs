@@ -56,6 +56,7 @@ pub enum Mutation {
     RewriteRecipient { position: usize, address: String },
     Delay(Duration),
     SkipPlugin(String),
+    AddCapability(String),
 }
 
 impl Mutation {
@@ -80,6 +81,7 @@ impl Mutation {
             Self::RewriteRecipient { .. } => "rewrite-recipient",
             Self::Delay(_) => "delay",
             Self::SkipPlugin(_) => "skip-plugin",
+            Self::AddCapability(_) => "add-capability",
         }
     }
 }

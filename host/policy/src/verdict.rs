@@ -32,6 +32,8 @@ pub enum Verdict {
     DenySoftDisconnect(Option<ReplyText>),
     /// Close without a word.
     Disconnect,
+    /// The command line is to be read as this one, at `unrecognized-command`.
+    ReadAs(String),
 }
 
 impl Verdict {
@@ -52,6 +54,7 @@ impl Verdict {
             Self::DenyDisconnect(_) => "deny-disconnect",
             Self::DenySoftDisconnect(_) => "deny-soft-disconnect",
             Self::Disconnect => "disconnect",
+            Self::ReadAs(_) => "read-as",
         }
     }
 
@@ -59,7 +62,7 @@ impl Verdict {
     #[must_use]
     pub const fn text(&self) -> Option<&ReplyText> {
         match self {
-            Self::Next | Self::Disconnect => None,
+            Self::Next | Self::Disconnect | Self::ReadAs(_) => None,
             Self::Accept(text)
             | Self::Deny(text)
             | Self::DenySoft(text)
@@ -70,12 +73,15 @@ impl Verdict {
 
     /// Checks that the text can be written as a reply to this verdict, so that a session never meets one that cannot.
     pub(crate) fn check(&self) -> Result<(), VerdictError> {
+        if let Self::ReadAs(line) = self {
+            return if line.chars().any(char::is_control) { Err(VerdictError::CommandLine) } else { Ok(()) };
+        }
         let Some(text) = self.text() else { return Ok(()) };
         let (class, closes) = match self {
             Self::DenySoft(_) => (4, false),
             Self::DenySoftDisconnect(_) => (4, true),
             Self::Deny(_) | Self::DenyDisconnect(_) => (5, false),
-            Self::Next | Self::Accept(_) | Self::Disconnect => (2, false),
+            Self::Next | Self::Accept(_) | Self::Disconnect | Self::ReadAs(_) => (2, false),
         };
         let code = text.code.unwrap_or(class * 100 + 50);
         // 421 says that the connection closes, 354 and 220 belong to the host: only what fits passes.
@@ -101,6 +107,8 @@ pub enum VerdictError {
     },
     /// The text cannot go onto the wire.
     Reply(ReplyError),
+    /// The line to be read holds control characters.
+    CommandLine,
 }
 
 impl fmt::Display for VerdictError {
@@ -108,6 +116,7 @@ impl fmt::Display for VerdictError {
         match self {
             Self::Code { code, verdict } => write!(f, "reply code {code} does not fit the verdict {verdict}"),
             Self::Reply(error) => error.fmt(f),
+            Self::CommandLine => f.write_str("the line to be read holds control characters"),
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::futures::Notified;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 use wasmail_mail::{Connection, Counters, Local, Proxy, Remote};
-use wasmail_policy::{Decision, Hook};
+use wasmail_policy::{Decision, Hook, Verdict};
 use wasmail_smtp::{Commit, Now, Session, Step};
 
 use crate::ReverseDns;
@@ -53,13 +53,14 @@ pub(crate) async fn serve(
         listener: &listener,
         house: &house,
         receiving: Receiving::default(),
+        lookup: named,
         named: None,
         timer,
         stop: StopWatch { changed: stop, registered: false, seen: Phase::Serving },
         transaction_began: now,
         now,
     };
-    client.run(named).await;
+    client.run().await;
     drop(place);
 }
 
@@ -97,6 +98,8 @@ struct Client<'p, 'h> {
     listener: &'h Listener,
     house: &'h House,
     receiving: Receiving,
+    /// The client's name, when its lookup has begun and nobody has said yet whether it is wanted.
+    lookup: Option<Lookup>,
     /// The client's name, while it is being looked up.
     named: Option<oneshot::Receiver<Named>>,
     timer: Pin<&'p mut Sleep>,
@@ -115,8 +118,7 @@ enum Event {
 }
 
 impl Client<'_, '_> {
-    async fn run(mut self, lookup: Option<Lookup>) {
-        self.await_name(lookup).await;
+    async fn run(mut self) {
         let mut buffer = Buffer::default();
         loop {
             let mut input = buffer.unread();
@@ -137,8 +139,8 @@ impl Client<'_, '_> {
     }
 
     /// Waits for the client's name only where the listener wants it.
-    async fn await_name(&mut self, lookup: Option<Lookup>) {
-        match lookup {
+    async fn await_name(&mut self) {
+        match self.lookup.take() {
             Some(Lookup::Known(named)) => self.take_name(named),
             Some(Lookup::Asked(answer)) if self.listener.reverse_dns == ReverseDns::Wait => {
                 if let Ok(named) = answer.await {
@@ -247,11 +249,11 @@ impl Client<'_, '_> {
         if hook == Hook::Mail {
             self.transaction_began = self.now;
         }
-        // The last reply is not to wait for those who only want to know.
-        if hook == Hook::Disconnect && self.flush().await.is_err() {
-            self.session.take_output().clear();
-        }
         let decision = self.decide(hook).await;
+        // A plugin that accepts here has named the client itself, or wants it to have no name.
+        if hook == Hook::LookupRdns && decision.verdict == Verdict::Next {
+            self.await_name().await;
+        }
         if hook == Hook::Connect && self.socket.has_input() {
             self.session.early_talker();
         }
@@ -262,6 +264,10 @@ impl Client<'_, '_> {
     async fn decide(&mut self, hook: Hook) -> Decision {
         if !self.listener.chain.listens(hook) {
             return Decision::next();
+        }
+        // A reply is not to wait for those who only want to know; least of all the one that says a message is ours.
+        if hook.follows_reply() && self.flush().await.is_err() {
+            self.session.take_output().clear();
         }
         let body = if hook.has_message() { self.receiving.body(self.house).await } else { None };
         let decision = self.listener.chain.ask(hook, self.session.context_mut(), body.as_ref()).await;

@@ -22,8 +22,8 @@ pub enum Command {
     Rset,
     /// `NOOP`.
     Noop,
-    /// `VRFY`.
-    Vrfy,
+    /// `VRFY`, with what it asks about.
+    Vrfy(String),
     /// `EXPN`.
     Expn,
     /// `HELP`.
@@ -65,7 +65,7 @@ impl Command {
             Verb::Data => alone(Self::Data, argument),
             Verb::Rset => alone(Self::Rset, argument),
             Verb::Quit => alone(Self::Quit, argument),
-            Verb::Vrfy => with_argument(Self::Vrfy, argument),
+            Verb::Vrfy => with_argument(Self::Vrfy(argument.to_owned()), argument),
             Verb::Expn => with_argument(Self::Expn, argument),
             Verb::Noop => Ok(Self::Noop),
             Verb::Help => Ok(Self::Help),

@@ -19,4 +19,5 @@ pub use command::{Command, CommandError, Mail};
 pub use limits::Limits;
 pub use rehearsal::{Message, Rehearsal};
 pub use replies::{TOO_MANY_CONNECTIONS, TOO_MANY_FROM_ADDRESS};
-pub use server::{Commit, CommitFailure, Ended, Fate, Iprev, LineEndings, Now, Session, SessionConfig, Step};
+pub use server::{Commit, CommitFailure, Ended, Iprev, LineEndings, Now, Session, SessionConfig, Step};
+pub use wasmail_policy::Fate;

@@ -68,11 +68,12 @@ pub(crate) fn helo(hostname: &str) -> Text {
 }
 
 /// The answer to EHLO, with the extensions that are offered.
-pub(crate) fn ehlo(hostname: &str, limits: &Limits) -> Text {
+pub(crate) fn ehlo(hostname: &str, limits: &Limits, of_plugins: &[String]) -> Text {
     let size = limits.message_size;
-    Cow::Owned(format!(
-        "250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES\r\n"
-    ))
+    let mut text = format!("250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n");
+    of_plugins.iter().for_each(|line| text.extend(["250-", line, "\r\n"]));
+    text.push_str("250 ENHANCEDSTATUSCODES\r\n");
+    Cow::Owned(text)
 }
 
 pub(crate) fn closing(hostname: &str) -> Text {
@@ -179,8 +180,17 @@ const fn fixed(code: u16, enhanced: &'static str, text: &'static str) -> Fixed {
 
 fn defaults(hook: Hook) -> Defaults {
     let (accept, deny, deny_soft) = match hook {
-        // `disconnect` decides nothing; its row is never read.
-        Hook::Connect | Hook::Disconnect => (
+        // The hooks that decide nothing have no row of their own: this one is never read for them.
+        Hook::ConnectInit
+        | Hook::LookupRdns
+        | Hook::Connect
+        | Hook::Capabilities
+        | Hook::Rset
+        | Hook::Quit
+        | Hook::QueueOk
+        | Hook::Deny
+        | Hook::ResetTransaction
+        | Hook::Disconnect => (
             fixed(220, "", "ESMTP"),
             fixed(554, "5.7.1", "Your mail is not welcome here"),
             fixed(421, "4.7.1", "Come back later"),
@@ -190,12 +200,27 @@ fn defaults(hook: Hook) -> Defaults {
             fixed(550, "5.7.1", "Greeting denied"),
             fixed(450, "4.7.1", "Greeting denied for now"),
         ),
+        Hook::UnrecognizedCommand => (
+            fixed(250, "2.0.0", "OK"),
+            fixed(500, "5.5.1", "Unknown command"),
+            fixed(450, "4.7.1", "Command denied for now"),
+        ),
+        Hook::Noop => (
+            fixed(250, "2.0.0", "OK"),
+            fixed(550, "5.7.1", "Command denied"),
+            fixed(450, "4.7.1", "Command denied for now"),
+        ),
+        Hook::Vrfy => (
+            fixed(252, "2.1.5", "Cannot verify, but will take a message and try to deliver it"),
+            fixed(550, "5.7.1", "Verification denied"),
+            fixed(450, "4.7.1", "Verification denied for now"),
+        ),
         Hook::Mail => (
             fixed(250, "2.1.0", "Sender accepted"),
             fixed(550, "5.7.1", "Sender denied"),
             fixed(450, "4.7.1", "Sender denied for now"),
         ),
-        Hook::Rcpt => (
+        Hook::Rcpt | Hook::RcptOk => (
             fixed(250, "2.1.5", "Recipient accepted"),
             fixed(550, "5.7.1", "Recipient denied"),
             fixed(450, "4.7.1", "Recipient denied for now"),
@@ -205,7 +230,12 @@ fn defaults(hook: Hook) -> Defaults {
             fixed(554, "5.7.1", "Message denied"),
             fixed(451, "4.7.1", "Message denied for now"),
         ),
-        Hook::DataPost | Hook::Queue => (
+        Hook::MaxDataExceeded => (
+            fixed(250, "2.0.0", "OK"),
+            fixed(552, "5.3.4", "Message too large"),
+            fixed(452, "4.3.4", "Message too large for now"),
+        ),
+        Hook::DataPost | Hook::Queue | Hook::QueueOutbound => (
             fixed(250, "2.0.0", "Message taken"),
             fixed(550, "5.7.1", "Message denied"),
             fixed(450, "4.7.1", "Message denied for now"),
@@ -225,7 +255,7 @@ pub(crate) fn denied(hook: Hook, verdict: &Verdict, fault: bool) -> Option<Text>
     let (fixed, text) = match verdict {
         Verdict::Deny(text) | Verdict::DenyDisconnect(text) => (defaults.deny, text),
         Verdict::DenySoft(text) | Verdict::DenySoftDisconnect(text) => (defaults.deny_soft, text),
-        Verdict::Next | Verdict::Accept(_) | Verdict::Disconnect => return None,
+        Verdict::Next | Verdict::Accept(_) | Verdict::Disconnect | Verdict::ReadAs(_) => return None,
     };
     let soft = fixed.code < 500;
     Some(if fault { faulty(hook, soft) } else { compose(&fixed, text.as_ref()) })
@@ -234,8 +264,8 @@ pub(crate) fn denied(hook: Hook, verdict: &Verdict, fault: bool) -> Option<Text>
 /// A plugin that failed to answer: the client learns that it is our trouble, and no more.
 fn faulty(hook: Hook, soft: bool) -> Text {
     Cow::Borrowed(match (hook, soft) {
-        (Hook::Connect, true) => "421 4.3.0 Policy is out of order; come back later\r\n",
-        (Hook::Connect, false) => "554 5.3.0 Policy is out of order\r\n",
+        (Hook::LookupRdns | Hook::Connect, true) => "421 4.3.0 Policy is out of order; come back later\r\n",
+        (Hook::LookupRdns | Hook::Connect, false) => "554 5.3.0 Policy is out of order\r\n",
         (_, true) => "451 4.3.0 Policy is out of order; try again later\r\n",
         (_, false) => "550 5.3.0 Policy is out of order\r\n",
     })
@@ -261,22 +291,30 @@ mod tests {
 
     #[test]
     fn every_hook_has_a_default_for_every_denial() {
-        let table: Vec<String> = Hook::ALL[..8]
+        let table: Vec<String> = Hook::ALL
             .iter()
+            .filter(|hook| !hook.reaches_all() && **hook != Hook::Deny)
             .map(|hook| {
                 let code = |verdict| denied(*hook, &verdict, false).unwrap()[..3].to_owned();
                 format!("{hook} {} {}", code(Verdict::Deny(None)), code(Verdict::DenySoft(None)))
             })
             .collect();
         let expected = [
+            "lookup-rdns 554 421",
             "connect 554 421",
             "helo 550 450",
             "ehlo 550 450",
+            "unrecognized-command 500 450",
+            "noop 550 450",
+            "vrfy 550 450",
             "mail 550 450",
             "rcpt 550 450",
+            "rcpt-ok 550 450",
             "data 554 451",
+            "max-data-exceeded 552 452",
             "data-post 550 450",
             "queue 550 450",
+            "queue-outbound 550 450",
         ];
         assert_eq!(table, expected);
     }

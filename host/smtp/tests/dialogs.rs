@@ -1,16 +1,19 @@
 //! Holds the dialogues of `tests/dialogs` with a session in memory.
 //!
 //! Policy is what `local-domains` does with the domain `example.test`, in native code; `@ relaying true` sets the
-//! connection's relaying, as the plugin `relay` does for a listed client.
+//! connection's relaying, as the plugin `relay` does for a listed client; `@ says` is what `tests/says` does.
 
 mod common;
 
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-use common::{block_on, chain, connection, now};
+use common::{Native, bind, block_on, connection, local_domains, now};
 use wasmail_dialog::{Dialog, Peer, Setting};
 use wasmail_mail::{Connection, Remote};
+use wasmail_policy::{Chain, Hook, Mutation, Outcome, Question, ReplyText, Verdict};
 use wasmail_smtp::{LineEndings, Rehearsal, SessionConfig};
 
 /// A session at the other end; nothing is ever late.
@@ -41,7 +44,7 @@ fn apply(setting: &Setting, config: &mut SessionConfig, connection: &mut Connect
     let number = || setting.value.parse::<usize>().map_err(|error| error.to_string());
     let limits = &mut config.limits;
     match setting.key.as_str() {
-        "messages" => {}
+        "messages" | "says" => {}
         "relaying" => connection.relaying = setting.value.parse().map_err(|_| "true or false")?,
         "line-endings" if setting.value == "normalise" => config.line_endings = LineEndings::Normalise,
         "remote" => {
@@ -64,6 +67,38 @@ fn apply(setting: &Setting, config: &mut SessionConfig, connection: &mut Connect
     Ok(())
 }
 
+/// The policy that a dialogue wants.
+fn chain(dialog: &Dialog) -> Result<Arc<Chain>, String> {
+    let mut says = HashMap::new();
+    for setting in dialog.settings().iter().filter(|setting| setting.key == "says") {
+        let (hook, saying) = setting.value.split_once(' ').ok_or("says: a hook, then what to say")?;
+        let hook = Hook::ALL.into_iter().find(|other| other.name() == hook).ok_or(format!("says: no hook {hook}"))?;
+        says.insert(hook, outcome(hook, saying)?);
+    }
+    let answer = move |question: &Question<'_>| says.get(&question.hook).cloned().unwrap_or_else(Outcome::next);
+    Ok(Arc::new(Chain::new(vec![bind("says", Native(&Hook::ALL, answer)), local_domains()])))
+}
+
+fn outcome(hook: Hook, saying: &str) -> Result<Outcome, String> {
+    if hook == Hook::Capabilities {
+        return Ok(Outcome { mutations: vec![Mutation::AddCapability(saying.to_owned())], ..Outcome::next() });
+    }
+    let (verdict, line) = saying.split_once(' ').map_or((saying, None), |(verdict, line)| (verdict, Some(line)));
+    let text = line.map(|line| ReplyText { lines: vec![line.to_owned()], ..ReplyText::default() });
+    let verdict = match verdict {
+        "next" => Verdict::Next,
+        "accept" | "overturn" => Verdict::Accept(text),
+        "read-as" => Verdict::ReadAs(line.unwrap_or_default().to_owned()),
+        "deny" => Verdict::Deny(text),
+        "deny-soft" => Verdict::DenySoft(text),
+        "deny-disconnect" => Verdict::DenyDisconnect(text),
+        "deny-soft-disconnect" => Verdict::DenySoftDisconnect(text),
+        "disconnect" => Verdict::Disconnect,
+        other => return Err(format!("says: no verdict {other}")),
+    };
+    Ok(Outcome { verdict, mutations: Vec::new() })
+}
+
 fn hold(dialog: &Dialog) -> Result<(), String> {
     let mut config = common::config();
     let mut connection = connection();
@@ -71,7 +106,7 @@ fn hold(dialog: &Dialog) -> Result<(), String> {
         apply(setting, &mut config, &mut connection)
             .map_err(|why| format!("{}:{}: {}: {why}", dialog.file().display(), setting.line, setting.key))?;
     }
-    let mut rehearsal = Rehearsal::new(config, chain(), connection, now());
+    let mut rehearsal = Rehearsal::new(config, chain(dialog)?, connection, now());
     let answer = block_on(rehearsal.greeting());
     let mut peer = Memory { rehearsal, answer };
     dialog.hold(&mut peer).map_err(|failure| failure.to_string())?;

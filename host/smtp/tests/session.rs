@@ -5,11 +5,10 @@ mod common;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Native, bind, block_on, config, connection, local_domains, now};
+use common::{Broken, Native, bind, block_on, config, connection, local_domains, now};
 use wasmail_mail::{Dispositions, EnhancedStatus, ForwardPath, Recipient};
 use wasmail_policy::{
-    Answer, Binding, BoxFuture, Chain, Fault, FaultRule, Hook, HookSet, Mutation, Outcome, Plugin, Question, ReplyText,
-    Verdict,
+    Binding, Chain, FaultRule, Grants, Hook, Mutation, Outcome, Question, ReplyText, Scope, Subject, Verdict,
 };
 use wasmail_smtp::{CommitFailure, Fate, Iprev, Rehearsal};
 
@@ -128,19 +127,6 @@ fn a_plugin_chooses_the_words_of_its_acceptance() {
     assert!(matches!(rehearsal.ended()[0].fate, Fate::Taken));
 }
 
-/// A plugin that fails at every hook it is asked.
-struct Broken(Hook);
-
-impl Plugin for Broken {
-    fn hooks(&self) -> HookSet {
-        [self.0].into_iter().collect()
-    }
-
-    fn ask<'a>(&'a self, _: &'a Question<'a>) -> BoxFuture<'a, Answer> {
-        Box::pin(async { Answer { outcome: Err(Fault::CpuDeadline), elapsed: Duration::ZERO } })
-    }
-}
-
 #[test]
 fn a_fault_is_answered_as_the_binding_says_and_the_session_goes_on() {
     for (rule, code) in [(FaultRule::Defer, "451 4.3.0 "), (FaultRule::Reject, "550 5.3.0 "), (FaultRule::Skip, "250 ")]
@@ -175,8 +161,26 @@ fn hooks_are_asked_in_order_and_disconnect_once_and_last() {
     deliver(&mut rehearsal);
     send(&mut rehearsal, b"MAIL FROM:<a@b>\r\nRSET\r\nQUIT\r\n");
     block_on(rehearsal.hang_up());
-    let expected =
-        ["connect -", "ehlo -", "mail .1", "rcpt .1", "data .1", "data-post .1", "queue .1", "mail .2", "disconnect -"];
+    let expected = [
+        "connect-init -",
+        "lookup-rdns -",
+        "connect -",
+        "ehlo -",
+        "capabilities -",
+        "mail .1",
+        "rcpt .1",
+        "rcpt-ok .1",
+        "data .1",
+        "data-post .1",
+        "queue .1",
+        "queue-ok .1",
+        "reset-transaction .1",
+        "mail .2",
+        "rset .2",
+        "reset-transaction .2",
+        "quit -",
+        "disconnect -",
+    ];
     assert_eq!(*seen.lock().unwrap(), expected);
 }
 
@@ -422,4 +426,169 @@ fn a_delay_is_handed_to_the_driver() {
     let mut rehearsal = greeted(vec![says(at(Hook::Mail), Verdict::Next, vec![slow])]);
     send(&mut rehearsal, b"MAIL FROM:<a@b>\r\n");
     assert_eq!(rehearsal.delayed(), Duration::from_secs(3));
+}
+
+/// Plugins' names and hooks, as they were asked.
+fn asked(rehearsal: &Rehearsal) -> Vec<String> {
+    let of_transactions = rehearsal.ended().iter().flat_map(|ended| ended.transaction.trail.steps());
+    let steps = rehearsal.context().trail.steps().iter().chain(of_transactions);
+    steps.map(|step| format!("{}@{}", step.plugin, step.hook)).collect()
+}
+
+#[test]
+fn hooks_that_decide_nothing_reach_every_plugin() {
+    let all: &[Hook] = &Hook::ALL;
+    let informs: Vec<Hook> = all.iter().copied().filter(|hook| hook.reaches_all()).collect();
+    let informs: &'static [Hook] = informs.leak();
+    let deny = || Outcome { verdict: Verdict::Deny(None), mutations: vec![] };
+    let mut rehearsal = rehearsal(vec![
+        bind("one", Native(informs, move |_: &Question<'_>| deny())),
+        bind("two", Native(informs, move |_: &Question<'_>| Outcome::next())),
+    ]);
+    block_on(rehearsal.greeting());
+    send(&mut rehearsal, HELLO);
+    deliver(&mut rehearsal);
+    assert_eq!(codes(&send(&mut rehearsal, b"RSET\r\nQUIT\r\n")), ["250", "221"]);
+    for hook in informs {
+        for plugin in ["one", "two"] {
+            let name = format!("{plugin}@{hook}");
+            assert_eq!(asked(&rehearsal).iter().filter(|step| **step == name).count(), 1, "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_end_of_a_transaction_is_heard_of() {
+    let deny = says(at(Hook::Data), Verdict::Deny(None), vec![]);
+    let endings: [(&[u8], Option<Binding>, &str); 6] = [
+        (b"RSET\r\n", None, "Abandoned"),
+        (b"EHLO again.example\r\n", None, "Abandoned"),
+        (b"QUIT\r\n", None, "Abandoned"),
+        (b"RCPT TO:<b@example.test>\r\nDATA\r\n", Some(deny), "Rejected"),
+        (b"", None, "Abandoned"),
+        (b"RCPT TO:<b@example.test>\r\nDATA\r\n", None, "Queued"),
+    ];
+    for (octets, more, fate) in endings {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hears = Arc::clone(&heard);
+        let listens = Native(at(Hook::ResetTransaction), move |question: &Question<'_>| {
+            assert!(question.context.transaction.is_some(), "the transaction is still there");
+            hears.lock().unwrap().push(format!("{:?}", question.context.subject));
+            Outcome::next()
+        });
+        let mut rehearsal = greeted([bind("hears", listens)].into_iter().chain(more).collect());
+        send(&mut rehearsal, b"MAIL FROM:<a@client.example>\r\n");
+        if octets.is_empty() {
+            block_on(rehearsal.hang_up());
+        }
+        if send(&mut rehearsal, octets).ends_with("354 Start mail input; end with <CRLF>.<CRLF>\r\n") {
+            send(&mut rehearsal, MESSAGE);
+        }
+        let heard = heard.lock().unwrap();
+        assert!(heard.len() == 1 && heard[0].starts_with(&format!("Fate({fate}")), "{fate}: {heard:?}");
+        assert!(rehearsal.context().transaction.is_none() && rehearsal.ended().len() == 1);
+    }
+}
+
+#[test]
+fn a_refusal_may_be_overturned_once_and_only_by_one_who_may() {
+    let refuses = |hook| says(at(hook), Verdict::Deny(None), vec![]);
+    let overturns = || {
+        bind(
+            "mercy",
+            Native(at(Hook::Deny), |_: &Question<'_>| Outcome { verdict: Verdict::Accept(None), mutations: vec![] }),
+        )
+    };
+    for hook in
+        [Hook::Connect, Hook::Ehlo, Hook::Mail, Hook::Rcpt, Hook::RcptOk, Hook::Data, Hook::DataPost, Hook::Queue]
+    {
+        let mut rehearsal = rehearsal(vec![refuses(hook), overturns()]);
+        assert!(block_on(rehearsal.greeting()).starts_with(b"220 "));
+        send(&mut rehearsal, HELLO);
+        assert!(deliver(&mut rehearsal).starts_with("250 2.0.0 Queued"), "{hook}");
+        assert_eq!(asked(&rehearsal).iter().filter(|step| *step == "mercy@deny").count(), 1, "{hook}");
+    }
+    let powerless = Binding { grants: Grants::default(), ..overturns() };
+    let mut rehearsal = greeted(vec![refuses(Hook::Mail), powerless]);
+    assert_eq!(send(&mut rehearsal, b"MAIL FROM:<a@b>\r\n"), "550 5.7.1 Sender denied\r\n");
+    let faulty = bind("broken", Broken(Hook::Mail));
+    let mut rehearsal = greeted(vec![faulty, overturns()]);
+    assert!(send(&mut rehearsal, b"MAIL FROM:<a@b>\r\n").starts_with("451 4.3.0"), "a fault is not overturned");
+}
+
+#[test]
+fn a_plugin_may_know_a_command_that_the_host_does_not() {
+    let judge = |question: &Question<'_>| {
+        let verdict = match &question.context.connection.current_line[..] {
+            b"XHELLO" => Verdict::Accept(Some(ReplyText { lines: vec!["hello".into()], ..ReplyText::default() })),
+            b"XNOTHING" => Verdict::ReadAs("NOOP".into()),
+            b"XLOOP" => Verdict::ReadAs("XLOOP".into()),
+            b"XFROM" => Verdict::ReadAs("MAIL FROM:<a@b.example>".into()),
+            b"XFORGED" => Verdict::ReadAs("NOOP\r\nQUIT".into()),
+            _ => Verdict::Next,
+        };
+        Outcome { verdict, mutations: vec![] }
+    };
+    let mut rehearsal = greeted(vec![bind("knows", Native(at(Hook::UnrecognizedCommand), judge))]);
+    for (line, reply) in [
+        ("XHELLO", "250 2.0.0 hello\r\n"),
+        ("XNOTHING", "250 2.0.0 OK\r\n"),
+        ("XLOOP", "500 5.5.1 Unknown command\r\n"),
+        ("XOTHER", "500 5.5.1 Unknown command\r\n"),
+        ("XFROM", "250 2.1.0 Sender accepted\r\n"),
+        ("XFORGED", "451 4.3.0 Policy is out of order; try again later\r\n"),
+    ] {
+        assert_eq!(send(&mut rehearsal, format!("{line}\r\n").as_bytes()), reply, "{line}");
+    }
+}
+
+#[test]
+fn plugins_offer_extensions_of_their_own_and_no_others() {
+    let offers = |name: &str, lines: &[&str]| {
+        let mutations = lines.iter().map(|line| Mutation::AddCapability((*line).into())).collect();
+        let outcome = Outcome { verdict: Verdict::Next, mutations };
+        bind(name, Native(at(Hook::Capabilities), move |_: &Question<'_>| outcome.clone()))
+    };
+    let mut rehearsal = rehearsal(vec![
+        offers("good", &["X-ONE", "X-TWO a=1"]),
+        offers("bad", &["X-THREE", "AUTH PLAIN"]),
+        offers("forger", &["X-FOUR\r\n250 X-FIVE"]),
+    ]);
+    block_on(rehearsal.greeting());
+    let reply = send(&mut rehearsal, HELLO);
+    assert!(reply.contains("250-X-ONE\r\n250-X-TWO a=1\r\n250 "), "{reply}");
+    assert!(!reply.contains("AUTH") && !reply.contains("X-THREE") && !reply.contains("X-FOUR"), "{reply}");
+    assert!(!send(&mut rehearsal, HELLO).matches("X-ONE").count() > 1, "they are asked anew each time");
+}
+
+#[test]
+fn a_message_that_is_durable_is_told_of_and_can_be_changed_no_more() {
+    let remove = vec![Mutation::RemoveRecipient { position: 0 }];
+    let note = |question: &Question<'_>| {
+        let Subject::QueueId(id) = &question.context.subject else { panic!("the queue's name for it is missing") };
+        let set = Mutation::SetNote { scope: Scope::Connection, pointer: "/id".into(), value: id.as_str().into() };
+        Outcome { verdict: Verdict::Next, mutations: vec![set] }
+    };
+    let mut rehearsal =
+        greeted(vec![says(at(Hook::QueueOk), Verdict::Next, remove), bind("notes", Native(at(Hook::QueueOk), note))]);
+    assert!(deliver(&mut rehearsal).starts_with("250 2.0.0 Queued as 1"));
+    assert_eq!(rehearsal.context().notes.get("/id"), Some(&"1".into()));
+    let steps = rehearsal.ended()[0].transaction.trail.steps();
+    let rejected: Vec<_> = steps.iter().filter(|step| step.fault).map(|step| (&*step.plugin, step.verdict)).collect();
+    assert_eq!(rejected, [("says", "rejected")]);
+}
+
+#[test]
+fn a_relaying_clients_message_goes_another_way() {
+    for (relaying, hook) in [(false, "queue"), (true, "queue-outbound")] {
+        let relay = says(at(Hook::Connect), Verdict::Next, vec![Mutation::SetRelaying(relaying)]);
+        let queues: &'static [Hook] = &[Hook::Queue, Hook::QueueOutbound];
+        let looks = bind("looks", Native(queues, |_: &Question<'_>| Outcome::next()));
+        let mut rehearsal = rehearsal(vec![relay, looks]);
+        block_on(rehearsal.greeting());
+        send(&mut rehearsal, HELLO);
+        deliver(&mut rehearsal);
+        let of_queue: Vec<_> = asked(&rehearsal).into_iter().filter(|step| step.starts_with("looks")).collect();
+        assert_eq!(of_queue, [format!("looks@{hook}")]);
+    }
 }

@@ -79,14 +79,28 @@ macro_rules! hooks {
 }
 
 hooks! {
+    connect_init: hook_connect_init, Hook::ConnectInit;
+    lookup_rdns: hook_lookup_rdns, Hook::LookupRdns;
     connect: hook_connect, Hook::Connect;
     helo: hook_helo, Hook::Helo;
     ehlo: hook_ehlo, Hook::Ehlo;
+    capabilities: hook_capabilities, Hook::Capabilities;
+    unrecognized_command: hook_unrecognized_command, Hook::UnrecognizedCommand;
+    noop: hook_noop, Hook::Noop;
+    rset: hook_rset, Hook::Rset;
+    vrfy: hook_vrfy, Hook::Vrfy;
+    quit: hook_quit, Hook::Quit;
     mail: hook_mail, Hook::Mail;
     rcpt: hook_rcpt, Hook::Rcpt;
+    rcpt_ok: hook_rcpt_ok, Hook::RcptOk;
     data: hook_data, Hook::Data;
+    max_data_exceeded: hook_max_data_exceeded, Hook::MaxDataExceeded;
     data_post: hook_data_post, Hook::DataPost;
     queue: hook_queue, Hook::Queue;
+    queue_outbound: hook_queue_outbound, Hook::QueueOutbound;
+    queue_ok: hook_queue_ok, Hook::QueueOk;
+    deny: hook_deny, Hook::Deny;
+    reset_transaction: hook_reset_transaction, Hook::ResetTransaction;
     disconnect: hook_disconnect, Hook::Disconnect;
 }
 

@@ -155,7 +155,16 @@ impl Instance {
         let indices = &loaded.indices;
         let connection = records.connection();
         let transaction = || records.transaction().ok_or_else(|| no("transaction"));
+        let candidate = || records.candidate().ok_or_else(|| no("recipient"));
         Ok(match question.hook {
+            Hook::ConnectInit => {
+                let guest = functions.connect_init(indices, store, instance)?;
+                lift::changes(guest.call_connect_init(store, connection).await?)
+            }
+            Hook::LookupRdns => {
+                let guest = functions.lookup_rdns(indices, store, instance)?;
+                lift::outcome(guest.call_lookup_rdns(store, connection).await?)
+            }
             Hook::Connect => {
                 let guest = functions.connect(indices, store, instance)?;
                 lift::connect_outcome(guest.call_connect(store, connection).await?)
@@ -168,18 +177,49 @@ impl Instance {
                 let guest = functions.ehlo(indices, store, instance)?;
                 lift::outcome(guest.call_ehlo(store, connection).await?)
             }
+            Hook::Capabilities => {
+                let guest = functions.capabilities(indices, store, instance)?;
+                lift::changes(guest.call_capabilities(store, connection).await?)
+            }
+            Hook::UnrecognizedCommand => {
+                let guest = functions.unrecognized_command(indices, store, instance)?;
+                lift::command_outcome(guest.call_unrecognized_command(store, connection).await?)
+            }
+            Hook::Noop => {
+                let guest = functions.noop(indices, store, instance)?;
+                lift::replying_outcome(guest.call_noop(store, connection).await?)
+            }
+            Hook::Rset => {
+                let guest = functions.rset(indices, store, instance)?;
+                lift::changes(guest.call_rset(store, connection).await?)
+            }
+            Hook::Vrfy => {
+                let guest = functions.vrfy(indices, store, instance)?;
+                lift::replying_outcome(guest.call_vrfy(store, connection, records.argument()).await?)
+            }
+            Hook::Quit => {
+                let guest = functions.quit(indices, store, instance)?;
+                lift::changes(guest.call_quit(store, connection).await?)
+            }
             Hook::Mail => {
                 let guest = functions.mail(indices, store, instance)?;
                 lift::replying_outcome(guest.call_mail(store, connection, transaction()?).await?)
             }
             Hook::Rcpt => {
                 let guest = functions.rcpt(indices, store, instance)?;
-                let candidate = records.candidate().ok_or_else(|| no("recipient"))?;
-                lift::replying_outcome(guest.call_rcpt(store, connection, transaction()?, candidate).await?)
+                lift::replying_outcome(guest.call_rcpt(store, connection, transaction()?, candidate()?).await?)
+            }
+            Hook::RcptOk => {
+                let guest = functions.rcpt_ok(indices, store, instance)?;
+                lift::objecting_outcome(guest.call_rcpt_ok(store, connection, transaction()?, candidate()?).await?)
             }
             Hook::Data => {
                 let guest = functions.data(indices, store, instance)?;
                 lift::outcome(guest.call_data(store, connection, transaction()?).await?)
+            }
+            Hook::MaxDataExceeded => {
+                let guest = functions.max_data_exceeded(indices, store, instance)?;
+                lift::objecting_outcome(guest.call_max_data_exceeded(store, connection, transaction()?).await?)
             }
             Hook::DataPost => {
                 let guest = functions.data_post(indices, store, instance)?;
@@ -196,6 +236,27 @@ impl Instance {
                 let outcome = guest.call_queue(&mut *store, connection, transaction()?, lent).await?;
                 store.data_mut().table.delete(message)?;
                 lift::replying_outcome(outcome)
+            }
+            Hook::QueueOutbound => {
+                let guest = functions.queue_outbound(indices, store, instance)?;
+                let message = lend(store, question)?;
+                let lent = Resource::new_borrow(message.rep());
+                let outcome = guest.call_queue_outbound(&mut *store, connection, transaction()?, lent).await?;
+                store.data_mut().table.delete(message)?;
+                lift::replying_outcome(outcome)
+            }
+            Hook::QueueOk => {
+                let guest = functions.queue_ok(indices, store, instance)?;
+                lift::changes(guest.call_queue_ok(store, connection, transaction()?, records.queue_id()).await?)
+            }
+            Hook::Deny => {
+                let guest = functions.deny(indices, store, instance)?;
+                let denial = records.denial().ok_or_else(|| no("refusal"))?;
+                lift::deny_outcome(guest.call_deny(store, connection, records.transaction(), denial).await?)
+            }
+            Hook::ResetTransaction => {
+                let guest = functions.reset_transaction(indices, store, instance)?;
+                lift::changes(guest.call_reset_transaction(store, connection, transaction()?, records.fate()).await?)
             }
             Hook::Disconnect => {
                 let guest = functions.disconnect(indices, store, instance)?;

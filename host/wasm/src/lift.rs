@@ -57,8 +57,48 @@ pub(crate) fn replying_outcome(outcome: wit::ReplyingOutcome) -> Result<Outcome,
     with_mutations(verdict, outcome.mutations)
 }
 
-fn reply(reply: Option<wit::Reply>) -> Result<Option<ReplyText>, Fault> {
-    let Some(wit::Reply { code, enhanced, lines }) = reply else { return Ok(None) };
+pub(crate) fn objecting_outcome(outcome: wit::ObjectingOutcome) -> Result<Outcome, Fault> {
+    use wit::ObjectingVerdict as Wit;
+    let verdict = match outcome.verdict {
+        Wit::Next => Verdict::Next,
+        Wit::Deny(text) => Verdict::Deny(reply(text)?),
+        Wit::DenySoft(text) => Verdict::DenySoft(reply(text)?),
+        Wit::DenyDisconnect(text) => Verdict::DenyDisconnect(reply(text)?),
+        Wit::DenySoftDisconnect(text) => Verdict::DenySoftDisconnect(reply(text)?),
+        Wit::Disconnect => Verdict::Disconnect,
+    };
+    with_mutations(verdict, outcome.mutations)
+}
+
+pub(crate) fn command_outcome(outcome: wit::CommandOutcome) -> Result<Outcome, Fault> {
+    use wit::CommandVerdict as Wit;
+    let verdict = match outcome.verdict {
+        Wit::Next => Verdict::Next,
+        Wit::Accept(text) => Verdict::Accept(reply(text)?),
+        Wit::ReadAs(line) => Verdict::ReadAs(line),
+        Wit::Deny(text) => Verdict::Deny(reply(text)?),
+        Wit::DenySoft(text) => Verdict::DenySoft(reply(text)?),
+        Wit::DenyDisconnect(text) => Verdict::DenyDisconnect(reply(text)?),
+        Wit::DenySoftDisconnect(text) => Verdict::DenySoftDisconnect(reply(text)?),
+        Wit::Disconnect => Verdict::Disconnect,
+    };
+    with_mutations(verdict, outcome.mutations)
+}
+
+pub(crate) fn deny_outcome(outcome: wit::DenyOutcome) -> Result<Outcome, Fault> {
+    let verdict = match outcome.verdict {
+        wit::DenyVerdict::Next => Verdict::Next,
+        wit::DenyVerdict::Overturn(text) => Verdict::Accept(reply(text)?),
+    };
+    with_mutations(verdict, outcome.mutations)
+}
+
+pub(crate) fn changes(changes: wit::Changes) -> Result<Outcome, Fault> {
+    with_mutations(Verdict::Next, changes.mutations)
+}
+
+fn reply(reply: Option<wit::ReplyResult>) -> Result<Option<ReplyText>, Fault> {
+    let Some(wit::ReplyResult { code, enhanced, lines }) = reply else { return Ok(None) };
     let enhanced = enhanced.map(status).transpose()?;
     Ok(Some(ReplyText { code, enhanced, lines }))
 }
@@ -120,6 +160,7 @@ fn mutation(mutation: wit::Mutation) -> Result<Mutation, String> {
         }
         Wit::Delay(milliseconds) => Mutation::Delay(Duration::from_millis(milliseconds.into())),
         Wit::SkipPlugin(name) => Mutation::SkipPlugin(name),
+        Wit::AddCapability(line) => Mutation::AddCapability(line),
     })
 }
 
@@ -205,7 +246,7 @@ mod tests {
     #[test]
     fn an_enhanced_code_of_no_class_is_refused() {
         let enhanced = Some(wit::EnhancedStatus { class: 3, subject: 1, detail: 1 });
-        let text = wit::Reply { code: None, enhanced, lines: vec![] };
+        let text = wit::ReplyResult { code: None, enhanced, lines: vec![] };
         let answer = outcome(wit::Outcome { verdict: wit::Verdict::Deny(Some(text)), mutations: vec![] });
         assert_eq!(answer, Err(Fault::BadAnswer("verdict: 3.1.1 is no enhanced status code".into())));
     }

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 use wasmail_mail as mail;
-use wasmail_policy::{Notes, PluginResults, Question, Results, TransactionContext};
+use wasmail_policy::{Fate, Notes, PluginResults, Question, Results, Subject, TransactionContext, Verdict};
 
 use crate::bindings::wasmail::policy::types as wit;
 use crate::manifest::{Manifest, Pointer};
@@ -215,6 +215,7 @@ pub(crate) struct Records<'a> {
     parameters: &'a [wit::ParameterParam<'a>],
     recipients: Vec<wit::RecipientParam<'a>>,
     candidate: Option<wit::RecipientParam<'a>>,
+    denial_lines: Vec<&'a str>,
 }
 
 struct ScopeRecords<'a> {
@@ -231,6 +232,7 @@ impl<'a> Records<'a> {
             parameters: &[],
             recipients: Vec::new(),
             candidate: None,
+            denial_lines: denial_lines(&facts.question.context.subject),
         };
         if let Some(transaction) = facts.transaction() {
             records.add_recipients(transaction, &lists.parameters);
@@ -295,6 +297,50 @@ impl<'a> Records<'a> {
         })
     }
 
+    /// What VRFY asks about.
+    pub(crate) fn argument(&self) -> &'a str {
+        match &self.facts.question.context.subject {
+            Subject::Argument(argument) => argument,
+            _ => "",
+        }
+    }
+
+    /// The message's name in the queue.
+    pub(crate) fn queue_id(&self) -> &'a str {
+        match &self.facts.question.context.subject {
+            Subject::QueueId(id) => id,
+            _ => "",
+        }
+    }
+
+    /// How the transaction ends.
+    pub(crate) fn fate(&self) -> wit::Fate {
+        match &self.facts.question.context.subject {
+            Subject::Fate(Fate::Queued(_)) => wit::Fate::Queued,
+            Subject::Fate(Fate::Taken) => wit::Fate::Taken,
+            Subject::Fate(Fate::Deferred) => wit::Fate::Deferred,
+            Subject::Fate(Fate::Rejected) => wit::Fate::Rejected,
+            _ => wit::Fate::Abandoned,
+        }
+    }
+
+    /// What a plugin refused.
+    pub(crate) fn denial(&'a self) -> Option<wit::Denial<'a>> {
+        let Subject::Denial(denial) = &self.facts.question.context.subject else { return None };
+        let kind = match &denial.verdict {
+            Verdict::DenySoft(_) => wit::RefusalKind::DenySoft,
+            Verdict::DenyDisconnect(_) => wit::RefusalKind::DenyDisconnect,
+            Verdict::DenySoftDisconnect(_) => wit::RefusalKind::DenySoftDisconnect,
+            _ => wit::RefusalKind::Deny,
+        };
+        let reply = denial.verdict.text().map(|text| wit::ReplyParam {
+            code: text.code,
+            enhanced: text.enhanced.map(enhanced),
+            lines: &self.denial_lines,
+        });
+        Some(wit::Denial { hook: denial.hook.name(), plugin: &denial.by, kind, reply })
+    }
+
     /// The recipient that RCPT asks about.
     pub(crate) fn candidate(&self) -> Option<wit::RecipientParam<'a>> {
         self.candidate.clone()
@@ -311,6 +357,15 @@ impl<'a> ScopeRecords<'a> {
         };
         Self { notes: scope.notes.iter().map(note).collect(), results: scope.results.iter().map(results).collect() }
     }
+}
+
+fn denial_lines(subject: &Subject) -> Vec<&str> {
+    let text = if let Subject::Denial(denial) = subject { denial.verdict.text() } else { None };
+    text.map(|text| text.lines.iter().map(String::as_str).collect()).unwrap_or_default()
+}
+
+fn enhanced(status: mail::EnhancedStatus) -> wit::EnhancedStatus {
+    wit::EnhancedStatus { class: status.class(), subject: status.subject(), detail: status.detail() }
 }
 
 /// Cuts the first `count` items off a slice that has them.

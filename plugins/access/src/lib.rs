@@ -109,6 +109,17 @@ impl Plugin for Access {
     }
 
     fn queue(&self, _: &Connection, t: &Transaction, _: &Message) -> ReplyingOutcome {
+        self.throw_away(t)
+    }
+
+    fn queue_outbound(&self, _: &Connection, t: &Transaction, _: &Message) -> ReplyingOutcome {
+        self.throw_away(t)
+    }
+}
+
+impl Access {
+    /// Takes the message away from recipients whose mail is thrown away.
+    fn throw_away(&self, t: &Transaction) -> ReplyingOutcome {
         let discarded = |recipient: &Recipient| self.discard.contains(&recipient.address.to_ascii_lowercase());
         let positions: Vec<_> = match self.discard.is_empty() {
             true => Vec::new(),
@@ -122,9 +133,7 @@ impl Plugin for Access {
             _ => positions.iter().rev().fold(ReplyingOutcome::next(), |outcome, at| outcome.remove_recipient(*at)),
         }
     }
-}
 
-impl Access {
     fn hello(&self, c: &Connection) -> Outcome {
         match self.helo.entry(|list| list.has_host(c.greeting())) {
             Entry::Unlisted => Outcome::next(),

@@ -5,7 +5,7 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Expr, ExprArray, ExprLit, Lit, MetaNameValue, Result, Token};
 
 /// Grants of the contract, so that a typing error is found by the compiler.
-const GRANTS: [&str; 4] = ["relaying", "accept-recipients", "edit-recipients", "take-messages"];
+const GRANTS: [&str; 5] = ["relaying", "accept-recipients", "edit-recipients", "take-messages", "overturn-denials"];
 
 /// What the author wrote; nothing where nothing was written.
 #[derive(Default)]

@@ -16,22 +16,41 @@ pub(crate) struct Hook {
 #[derive(Clone, Copy)]
 enum Parameter {
     Transaction,
+    MaybeTransaction,
     Recipient,
     Message,
+    Argument,
+    QueueId,
+    Denial,
+    Fate,
 }
 
-use Parameter::{Message, Recipient, Transaction};
+use Parameter::{Argument, Denial, Fate, MaybeTransaction, Message, QueueId, Recipient, Transaction};
 
 /// All hooks in the order of a session.
-pub(crate) const HOOKS: [Hook; 9] = [
+pub(crate) const HOOKS: [Hook; 23] = [
+    Hook { method: "connect_init", parameters: &[], answer: "Changes" },
+    Hook { method: "lookup_rdns", parameters: &[], answer: "Outcome" },
     Hook { method: "connect", parameters: &[], answer: "ConnectOutcome" },
     Hook { method: "helo", parameters: &[], answer: "Outcome" },
     Hook { method: "ehlo", parameters: &[], answer: "Outcome" },
+    Hook { method: "capabilities", parameters: &[], answer: "Changes" },
+    Hook { method: "unrecognized_command", parameters: &[], answer: "CommandOutcome" },
+    Hook { method: "noop", parameters: &[], answer: "ReplyingOutcome" },
+    Hook { method: "rset", parameters: &[], answer: "Changes" },
+    Hook { method: "vrfy", parameters: &[Argument], answer: "ReplyingOutcome" },
+    Hook { method: "quit", parameters: &[], answer: "Changes" },
     Hook { method: "mail", parameters: &[Transaction], answer: "ReplyingOutcome" },
     Hook { method: "rcpt", parameters: &[Transaction, Recipient], answer: "ReplyingOutcome" },
+    Hook { method: "rcpt_ok", parameters: &[Transaction, Recipient], answer: "ObjectingOutcome" },
     Hook { method: "data", parameters: &[Transaction], answer: "Outcome" },
+    Hook { method: "max_data_exceeded", parameters: &[Transaction], answer: "ObjectingOutcome" },
     Hook { method: "data_post", parameters: &[Transaction, Message], answer: "Outcome" },
     Hook { method: "queue", parameters: &[Transaction, Message], answer: "ReplyingOutcome" },
+    Hook { method: "queue_outbound", parameters: &[Transaction, Message], answer: "ReplyingOutcome" },
+    Hook { method: "queue_ok", parameters: &[Transaction, QueueId], answer: "Changes" },
+    Hook { method: "deny", parameters: &[MaybeTransaction, Denial], answer: "DenyOutcome" },
+    Hook { method: "reset_transaction", parameters: &[Transaction, Fate], answer: "Changes" },
     Hook { method: "disconnect", parameters: &[], answer: "" },
 ];
 
@@ -62,6 +81,11 @@ impl Parameter {
             Transaction => quote!(t: ::wasmail_guest::Transaction),
             Recipient => quote!(r: ::wasmail_guest::Recipient),
             Message => quote!(m: &::wasmail_guest::Message),
+            MaybeTransaction => quote!(t: ::core::option::Option<::wasmail_guest::Transaction>),
+            Argument => quote!(argument: ::std::string::String),
+            QueueId => quote!(id: ::std::string::String),
+            Denial => quote!(d: ::wasmail_guest::Denial),
+            Fate => quote!(how: ::wasmail_guest::Fate),
         }
     }
 
@@ -70,6 +94,11 @@ impl Parameter {
             Transaction => quote!(&t),
             Recipient => quote!(&r),
             Message => quote!(m),
+            MaybeTransaction => quote!(t.as_ref()),
+            Argument => quote!(&argument),
+            QueueId => quote!(&id),
+            Denial => quote!(&d),
+            Fate => quote!(how),
         }
     }
 }

@@ -33,12 +33,26 @@ macro_rules! export_world {
 
 export_world!(describe, "exports-describe", "wasmail_guest::bindings::describe");
 export_world!(configure, "exports-configure", "wasmail_guest::bindings::configure");
+export_world!(connect_init, "exports-connect-init", "wasmail_guest::bindings::connect_init");
+export_world!(lookup_rdns, "exports-lookup-rdns", "wasmail_guest::bindings::lookup_rdns");
 export_world!(connect, "exports-connect", "wasmail_guest::bindings::connect");
 export_world!(helo, "exports-helo", "wasmail_guest::bindings::helo");
 export_world!(ehlo, "exports-ehlo", "wasmail_guest::bindings::ehlo");
+export_world!(capabilities, "exports-capabilities", "wasmail_guest::bindings::capabilities");
+export_world!(unrecognized_command, "exports-unrecognized-command", "wasmail_guest::bindings::unrecognized_command");
+export_world!(noop, "exports-noop", "wasmail_guest::bindings::noop");
+export_world!(rset, "exports-rset", "wasmail_guest::bindings::rset");
+export_world!(vrfy, "exports-vrfy", "wasmail_guest::bindings::vrfy");
+export_world!(quit, "exports-quit", "wasmail_guest::bindings::quit");
 export_world!(mail, "exports-mail", "wasmail_guest::bindings::mail");
 export_world!(rcpt, "exports-rcpt", "wasmail_guest::bindings::rcpt");
+export_world!(rcpt_ok, "exports-rcpt-ok", "wasmail_guest::bindings::rcpt_ok");
 export_world!(data, "exports-data", "wasmail_guest::bindings::data");
+export_world!(max_data_exceeded, "exports-max-data-exceeded", "wasmail_guest::bindings::max_data_exceeded");
 export_world!(data_post, "exports-data-post", "wasmail_guest::bindings::data_post");
 export_world!(queue, "exports-queue", "wasmail_guest::bindings::queue");
+export_world!(queue_outbound, "exports-queue-outbound", "wasmail_guest::bindings::queue_outbound");
+export_world!(queue_ok, "exports-queue-ok", "wasmail_guest::bindings::queue_ok");
+export_world!(deny, "exports-deny", "wasmail_guest::bindings::deny");
+export_world!(reset_transaction, "exports-reset-transaction", "wasmail_guest::bindings::reset_transaction");
 export_world!(disconnect, "exports-disconnect", "wasmail_guest::bindings::disconnect");

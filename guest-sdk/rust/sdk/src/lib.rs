@@ -68,8 +68,8 @@ pub use wasmail_guest_macros::plugin;
 /// What most plugins name.
 pub mod prelude {
     pub use crate::{
-        Check, ConnectOutcome, Connection, Exempt, Message, Outcome, Plugin, Recipient, Refusal, ReplyingOutcome,
-        Scope, Transaction, log, plugin,
+        Changes, Check, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Exempt, Fate, Message,
+        ObjectingOutcome, Outcome, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, log, plugin,
     };
     pub use serde::{Deserialize, Serialize};
 }

@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use crate::{
-    ConnectOutcome, ConnectVerdict, EnhancedStatus, HeaderField, HeaderReplacement, Mutation, NoteChange, NoteRemoval,
-    Outcome, Recipient, RecipientRewrite, Refusal, Reply, ReplyingOutcome, ReplyingVerdict, ResultEntry,
-    ResultIncrement, ResultList, ResultValue, Scope, Verdict,
+    Changes, CommandOutcome, CommandVerdict, ConnectOutcome, ConnectVerdict, DenyOutcome, DenyVerdict, EnhancedStatus,
+    HeaderField, HeaderReplacement, Mutation, NoteChange, NoteRemoval, ObjectingOutcome, ObjectingVerdict, Outcome,
+    Recipient, RecipientRewrite, Refusal, Reply, ReplyingOutcome, ReplyingVerdict, ResultEntry, ResultIncrement,
+    ResultList, ResultValue, Scope, Verdict,
 };
 
 macro_rules! outcome {
@@ -111,7 +112,11 @@ macro_rules! outcome {
                 self
             }
         }
+    };
+}
 
+macro_rules! changes {
+    ($outcome:ident) => {
         /// Changes. They are applied in the order in which they are written.
         impl $outcome {
             /// Asks for any change.
@@ -280,8 +285,18 @@ macro_rules! transaction_outcome {
 outcome!(ConnectOutcome, ConnectVerdict);
 outcome!(Outcome, Verdict);
 outcome!(ReplyingOutcome, ReplyingVerdict);
+outcome!(ObjectingOutcome, ObjectingVerdict);
+outcome!(CommandOutcome, CommandVerdict);
+changes!(ConnectOutcome);
+changes!(Outcome);
+changes!(ReplyingOutcome);
+changes!(ObjectingOutcome);
+changes!(CommandOutcome);
+changes!(DenyOutcome);
+changes!(Changes);
 transaction_outcome!(Outcome);
 transaction_outcome!(ReplyingOutcome);
+transaction_outcome!(ObjectingOutcome);
 
 impl ConnectOutcome {
     /// Welcome, and no further plugin is asked.
@@ -348,6 +363,83 @@ impl ReplyingOutcome {
             | ReplyingVerdict::DenySoftDisconnect(reply) => reply.as_mut(),
             ReplyingVerdict::Next | ReplyingVerdict::Disconnect => None,
         }
+    }
+}
+
+impl ObjectingOutcome {
+    fn reply(&mut self) -> Option<&mut Reply> {
+        match &mut self.verdict {
+            ObjectingVerdict::Deny(reply)
+            | ObjectingVerdict::DenySoft(reply)
+            | ObjectingVerdict::DenyDisconnect(reply)
+            | ObjectingVerdict::DenySoftDisconnect(reply) => reply.as_mut(),
+            ObjectingVerdict::Next | ObjectingVerdict::Disconnect => None,
+        }
+    }
+}
+
+impl CommandOutcome {
+    /// The command was the plugin's own: 250 2.0.0 OK.
+    #[must_use]
+    pub fn accept() -> Self {
+        CommandVerdict::Accept(None).into()
+    }
+
+    /// The command was the plugin's own, and this is its answer.
+    #[must_use]
+    pub fn accept_with(text: impl AsRef<str>) -> Self {
+        CommandVerdict::Accept(reply(text.as_ref())).into()
+    }
+
+    /// The host is to carry out this command line instead.
+    #[must_use]
+    pub fn read_as(line: impl Into<String>) -> Self {
+        CommandVerdict::ReadAs(line.into()).into()
+    }
+
+    fn reply(&mut self) -> Option<&mut Reply> {
+        match &mut self.verdict {
+            CommandVerdict::Accept(reply)
+            | CommandVerdict::Deny(reply)
+            | CommandVerdict::DenySoft(reply)
+            | CommandVerdict::DenyDisconnect(reply)
+            | CommandVerdict::DenySoftDisconnect(reply) => reply.as_mut(),
+            CommandVerdict::Next | CommandVerdict::ReadAs(_) | CommandVerdict::Disconnect => None,
+        }
+    }
+}
+
+impl DenyOutcome {
+    /// No opinion: the next plugin is asked; when all have none, the refusal stands.
+    #[must_use]
+    pub fn next() -> Self {
+        Self { verdict: DenyVerdict::Next, mutations: Vec::new() }
+    }
+
+    /// The refusal does not hold. Needs the grant `overturn-denials`, and for a recipient `accept-recipients`.
+    #[must_use]
+    pub fn overturn() -> Self {
+        Self { verdict: DenyVerdict::Overturn(None), mutations: Vec::new() }
+    }
+
+    /// As [`overturn`](Self::overturn), with a reply of the plugin's own where the command has one.
+    #[must_use]
+    pub fn overturn_with(text: impl AsRef<str>) -> Self {
+        Self { verdict: DenyVerdict::Overturn(reply(text.as_ref())), mutations: Vec::new() }
+    }
+}
+
+impl Changes {
+    /// Nothing is to be changed.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { mutations: Vec::new() }
+    }
+
+    /// Adds a line to the answer to EHLO, as `X-GREETING hello`, at `capabilities`.
+    #[must_use]
+    pub fn add_capability(self, line: impl Into<String>) -> Self {
+        self.change(Mutation::AddCapability(line.into()))
     }
 }
 

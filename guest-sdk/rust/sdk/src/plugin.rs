@@ -3,7 +3,10 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::{ConnectOutcome, Connection, Manifest, Message, Outcome, Recipient, ReplyingOutcome, Transaction};
+use crate::{
+    Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Fate, Manifest, Message,
+    ObjectingOutcome, Outcome, Recipient, ReplyingOutcome, Transaction,
+};
 
 /// A policy plugin: a value made from its configuration, and a method for each hook it wants.
 ///
@@ -28,6 +31,16 @@ pub trait Plugin: Sized + 'static {
     /// A sentence for the operator that names the key and what is wrong with its value. The server then does not start.
     fn configure(config: Self::Config) -> Result<Self, String>;
 
+    /// A client has connected and nothing is known of it but its address. Every plugin hears of it.
+    fn connect_init(&self, _c: &Connection) -> Changes {
+        Changes::none()
+    }
+
+    /// The host is about to use the client's name by reverse DNS. Accept after `set_remote_host` to name it yourself.
+    fn lookup_rdns(&self, _c: &Connection) -> Outcome {
+        Outcome::next()
+    }
+
     /// A client has connected; no octet has been sent to it yet.
     fn connect(&self, _c: &Connection) -> ConnectOutcome {
         ConnectOutcome::next()
@@ -43,6 +56,36 @@ pub trait Plugin: Sized + 'static {
         Outcome::next()
     }
 
+    /// EHLO is about to be answered: add extensions with `add_capability`. Every plugin hears of it.
+    fn capabilities(&self, _c: &Connection) -> Changes {
+        Changes::none()
+    }
+
+    /// The client said something that the host does not know; `c.current_line` holds it.
+    fn unrecognized_command(&self, _c: &Connection) -> CommandOutcome {
+        CommandOutcome::next()
+    }
+
+    /// The client said NOOP.
+    fn noop(&self, _c: &Connection) -> ReplyingOutcome {
+        ReplyingOutcome::next()
+    }
+
+    /// The client said RSET. Every plugin hears of it.
+    fn rset(&self, _c: &Connection) -> Changes {
+        Changes::none()
+    }
+
+    /// The client said VRFY.
+    fn vrfy(&self, _c: &Connection, _argument: &str) -> ReplyingOutcome {
+        ReplyingOutcome::next()
+    }
+
+    /// The client said QUIT. Every plugin hears of it.
+    fn quit(&self, _c: &Connection) -> Changes {
+        Changes::none()
+    }
+
     /// The client said MAIL.
     fn mail(&self, _c: &Connection, _t: &Transaction) -> ReplyingOutcome {
         ReplyingOutcome::next()
@@ -53,9 +96,19 @@ pub trait Plugin: Sized + 'static {
         ReplyingOutcome::next()
     }
 
+    /// The recipient is about to be told that it is accepted.
+    fn rcpt_ok(&self, _c: &Connection, _t: &Transaction, _r: &Recipient) -> ObjectingOutcome {
+        ObjectingOutcome::next()
+    }
+
     /// The client said DATA, and at least one recipient was accepted.
     fn data(&self, _c: &Connection, _t: &Transaction) -> Outcome {
         Outcome::next()
+    }
+
+    /// The message is larger than it may be. It is refused in any case: say why in your own words, if you like.
+    fn max_data_exceeded(&self, _c: &Connection, _t: &Transaction) -> ObjectingOutcome {
+        ObjectingOutcome::next()
     }
 
     /// The message has come whole and is not accepted yet.
@@ -66,6 +119,26 @@ pub trait Plugin: Sized + 'static {
     /// The message is about to be accepted into the host's queue. A plugin that accepts has taken it.
     fn queue(&self, _c: &Connection, _t: &Transaction, _m: &Message) -> ReplyingOutcome {
         ReplyingOutcome::next()
+    }
+
+    /// As `queue`, for the message of a client that is relaying.
+    fn queue_outbound(&self, _c: &Connection, _t: &Transaction, _m: &Message) -> ReplyingOutcome {
+        ReplyingOutcome::next()
+    }
+
+    /// The message is in the host's queue, and the client knows. Every plugin hears of it.
+    fn queue_ok(&self, _c: &Connection, _t: &Transaction, _queue_id: &str) -> Changes {
+        Changes::none()
+    }
+
+    /// A plugin has refused something; overturn it, or say nothing.
+    fn deny(&self, _c: &Connection, _t: Option<&Transaction>, _d: &Denial) -> DenyOutcome {
+        DenyOutcome::next()
+    }
+
+    /// A transaction ends. Every plugin hears of it.
+    fn reset_transaction(&self, _c: &Connection, _t: &Transaction, _how: Fate) -> Changes {
+        Changes::none()
     }
 
     /// The connection has ended.

@@ -1,9 +1,9 @@
 //! Commands: is it their turn, and what do they change?
 
 use wasmail_mail::{Hello, HelloVerb, Mailbox, Recipient, Transaction};
-use wasmail_policy::{Hook, TransactionContext};
+use wasmail_policy::{Fate, Hook, Subject, TransactionContext};
 
-use super::{Fate, Session, State, Step};
+use super::{Session, State, Step};
 use crate::command::{Command, CommandError, Mail, looks_like_http};
 use crate::line::LineFault;
 use crate::replies;
@@ -18,43 +18,69 @@ impl Session {
         let outcome = self.lines.read(input, self.config.limits.command_line, self.config.line_endings);
         let Some(outcome) = outcome else { return Some(Step::Read) };
         self.lines.take_into(&mut self.context.connection.current_line);
-        let more = !input.is_empty();
-        self.context.connection.counters.pipelining |= more;
+        self.more = !input.is_empty();
+        self.context.connection.counters.pipelining |= self.more;
         match outcome {
-            Ok(()) => self.command_line(more),
+            Ok(()) => self.command_line(),
             Err(fault) => self.bad_line(fault),
         }
         None
     }
 
-    fn command_line(&mut self, more: bool) {
+    fn command_line(&mut self) {
         let command = Command::parse(&self.context.connection.current_line, self.config.limits.path);
         match (&self.state, command) {
             (_, Ok(Command::Quit)) => self.quit(),
             (_, Err(error @ (CommandError::Http | CommandError::Bdat))) => self.bad_command(error),
             (State::Unwelcome, _) => self.error(replies::NOT_WELCOME),
-            (_, Ok(command)) => self.command(command, more),
+            (_, Ok(command)) => self.command(command),
+            (_, Err(error @ (CommandError::Unknown | CommandError::NotOffered))) => self.unrecognized(error),
             (_, Err(error)) => self.bad_command(error),
         }
     }
 
-    fn command(&mut self, command: Command, more: bool) {
-        self.without_progress += 1;
-        if self.without_progress > self.config.limits.commands_without_progress {
-            return self.say_and_leave(replies::NO_PROGRESS, Fate::Abandoned);
+    fn command(&mut self, command: Command) {
+        if self.is_stuck() {
+            return;
         }
         match command {
             Command::Hello(hello) => self.hello(hello),
             Command::Mail(mail) => self.mail(mail),
             Command::Rcpt(recipient) => self.rcpt(recipient),
-            Command::Data => self.data(more),
-            Command::Rset => self.rset(),
-            Command::Noop => self.say(replies::OK),
-            Command::Vrfy => self.say(replies::CANNOT_VERIFY),
+            Command::Data => self.data(),
+            Command::Rset => self.ask(Hook::Rset),
+            Command::Noop => self.ask(Hook::Noop),
+            Command::Vrfy(argument) => self.ask_about(Hook::Vrfy, Subject::Argument(argument)),
             Command::Expn => self.say(replies::NO_EXPANSION),
             Command::Help => self.say(replies::HELP),
             Command::Quit => self.quit(),
         }
+    }
+
+    /// A command that a plugin may know.
+    fn unrecognized(&mut self, error: CommandError) {
+        if !self.is_stuck() {
+            self.pending.unknown = Some(error);
+            self.ask(Hook::UnrecognizedCommand);
+        }
+    }
+
+    /// A plugin has said what the command line means. That is the last word: what nobody knows then is unknown.
+    pub(super) fn read_as(&mut self, line: &str) {
+        match Command::parse(line.as_bytes(), self.config.limits.path) {
+            Ok(command) => self.command(command),
+            Err(error) => self.bad_command(error),
+        }
+    }
+
+    /// Counts a command; one too many since the last message ends the session.
+    fn is_stuck(&mut self) -> bool {
+        self.without_progress += 1;
+        let stuck = self.without_progress > self.config.limits.commands_without_progress;
+        if stuck {
+            self.say_and_leave(replies::NO_PROGRESS, Fate::Abandoned);
+        }
+        stuck
     }
 
     fn bad_line(&mut self, fault: LineFault) {
@@ -66,7 +92,7 @@ impl Session {
         self.refuse(reply, leave);
     }
 
-    fn bad_command(&mut self, error: CommandError) {
+    pub(super) fn bad_command(&mut self, error: CommandError) {
         let (reply, leave) = replies::command_error(error);
         self.refuse(&reply, leave);
     }
@@ -79,7 +105,7 @@ impl Session {
     }
 
     /// Refuses a command for what it is; one too many ends the session.
-    fn error(&mut self, reply: &str) {
+    pub(super) fn error(&mut self, reply: &str) {
         let errors = &mut self.context.connection.counters.errors;
         *errors += 1;
         if *errors > self.config.limits.bad_commands {
@@ -90,22 +116,16 @@ impl Session {
     }
 
     fn quit(&mut self) {
-        let reply = replies::closing(&self.config.hostname);
-        self.say_and_leave(&reply, Fate::Abandoned);
-    }
-
-    fn rset(&mut self) {
-        self.say(replies::RESET);
-        self.end_transaction(Fate::Abandoned);
+        self.ask(Hook::Quit);
     }
 
     /// A greeting begins everything anew (RFC 5321 §4.1.4).
     fn hello(&mut self, hello: Hello) {
-        self.end_transaction(Fate::Abandoned);
         let extended = hello.verb == HelloVerb::Ehlo;
         self.context.connection.counters.esmtp |= extended;
         self.context.connection.hello = Some(hello);
-        self.ask(if extended { Hook::Ehlo } else { Hook::Helo });
+        let hook = if extended { Hook::Ehlo } else { Hook::Helo };
+        self.end_transaction(Fate::Abandoned, State::Asking(hook));
     }
 
     fn mail(&mut self, mail: Mail) {
@@ -154,8 +174,8 @@ impl Session {
     /// DATA. It must be the last of a group (RFC 2920 §3.1): what follows it was sent by one who does not wait for 354.
     /// Were DATA refused now, that content would be read as commands, so such a session ends whatever the answer
     /// would have been.
-    fn data(&mut self, more: bool) {
-        if more {
+    fn data(&mut self) {
+        if self.more {
             self.error(replies::CONTENT_TOO_EARLY);
             return self.leave(Fate::Rejected);
         }

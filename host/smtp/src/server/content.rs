@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use wasmail_mail::HeaderSection;
-use wasmail_policy::Hook;
+use wasmail_policy::{Fate, Hook};
 
-use super::{CommitFailure, Fate, Session, State, Step};
+use super::{CommitFailure, Session, State, Step};
 use crate::data::{Progress, Reception, Refusal};
 use crate::{replies, trace};
 
@@ -33,18 +33,19 @@ impl Session {
             Progress::Body => return Some(Step::Body),
             Progress::Refused => return Some(Step::Discard),
             Progress::Header(section) => self.take_header(section),
-            Progress::End(None) => return self.ask(Hook::DataPost),
-            Progress::End(Some(refusal)) => {
-                self.refuse_message(refusal);
-                self.state = State::Ready;
+            Progress::End(None) => self.ask(Hook::DataPost),
+            Progress::End(Some(refusal @ Refusal::TooLarge)) => {
+                self.pending.refusal = Some(refusal);
+                self.ask(Hook::MaxDataExceeded);
             }
+            Progress::End(Some(refusal)) => self.refuse_message(refusal, State::Ready),
             // Where the client thinks the data end is anyone's guess, so nothing that follows can be trusted to be a
             // command.
             Progress::BareCr => self.break_off(replies::DATA_BARE_CR),
             Progress::BareLf => self.break_off(replies::DATA_BARE_LF),
             Progress::Endless(refusal) => {
-                self.refuse_message(refusal);
-                self.leave(Fate::Rejected);
+                self.discard = true;
+                self.refuse_message(refusal, State::Leaving);
             }
         }
         None
@@ -75,16 +76,17 @@ impl Session {
         }
     }
 
-    fn refuse_message(&mut self, refusal: Refusal) {
+    /// Refuses the message, whatever policy says.
+    pub(super) fn refuse_message(&mut self, refusal: Refusal, then: State) {
         let reply = replies::refusal(refusal, &self.config.limits);
         self.say(&reply);
         let messages = &mut self.context.connection.counters.messages;
         if let Refusal::Storage(_) = refusal {
             messages.deferred += 1;
-            self.end_transaction(Fate::Deferred);
+            self.end_transaction(Fate::Deferred, then);
         } else {
             messages.rejected += 1;
-            self.end_transaction(Fate::Rejected);
+            self.end_transaction(Fate::Rejected, then);
         }
     }
 

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wasmail_mail::Connection;
-use wasmail_policy::{Context, Hook};
+use wasmail_policy::{Context, Decision, Fate, Hook, ReplyText, Subject};
 
-use crate::data::Reception;
+use crate::command::CommandError;
+use crate::data::{Reception, Refusal};
 use crate::line::LineReader;
 use crate::{replies, trace};
 
-pub use step::{Commit, CommitFailure, Ended, Fate, Iprev, LineEndings, Now, SessionConfig, Step};
+pub use step::{Commit, CommitFailure, Ended, Iprev, LineEndings, Now, SessionConfig, Step};
 
 /// One client's session: takes octets, asks policy, gives replies. Knows no socket and no clock.
 ///
@@ -34,7 +35,35 @@ pub struct Session {
     iprev: Option<Iprev>,
     started: Instant,
     active: Instant,
+    /// Whether input follows the command that is being carried out.
+    more: bool,
+    pending: Pending,
     ended: Option<Ended>,
+}
+
+/// What an open question will be told the outcome of. Each is there only while its hook is asked.
+#[derive(Debug, Default)]
+struct Pending {
+    /// `unrecognized-command`: why the host does not know it.
+    unknown: Option<CommandError>,
+    /// `rcpt-ok`: what the plugin that accepted said.
+    accepted: Option<ReplyText>,
+    /// `max-data-exceeded`: what the message would be refused with.
+    refusal: Option<Refusal>,
+    /// `deny`: the refusal that may be overturned, and where it was given.
+    denial: Option<(Hook, Decision)>,
+    /// `reset-transaction`: how the transaction ends.
+    ending: Option<Ending>,
+}
+
+/// A transaction that ends as soon as everybody has heard of it.
+#[derive(Debug)]
+struct Ending {
+    fate: Fate,
+    /// The last reply when it ended.
+    reply: String,
+    /// What the session does afterwards.
+    then: State,
 }
 
 /// What the session waits for.
@@ -57,13 +86,13 @@ enum State {
 }
 
 impl Session {
-    /// A session with a client that has just connected. Its first step asks `connect`.
+    /// A session with a client that has just connected. Its first step asks `connect-init`.
     #[must_use]
     pub fn new(config: Arc<SessionConfig>, connection: Connection, now: Now) -> Self {
         Self {
             config,
             context: Context::new(connection),
-            state: State::Asking(Hook::Connect),
+            state: State::Asking(Hook::ConnectInit),
             lines: LineReader::default(),
             output: Vec::new(),
             discard: false,
@@ -72,6 +101,8 @@ impl Session {
             iprev: None,
             started: now.monotonic,
             active: now.monotonic,
+            more: false,
+            pending: Pending::default(),
             ended: None,
         }
     }
@@ -93,7 +124,10 @@ impl Session {
                 State::Receiving(_) => self.receive(input),
                 State::Asking(hook) => Some(Step::Ask(hook)),
                 State::Committing => Some(self.commit(now)),
-                State::Leaving => self.ask(Hook::Disconnect),
+                State::Leaving => {
+                    self.ask(Hook::Disconnect);
+                    None
+                }
                 State::Closed => Some(Step::Close),
             };
             if let Some(step) = step {
@@ -139,7 +173,7 @@ impl Session {
         self.active = now.monotonic;
         self.context.connection.remote.closed = true;
         match self.state {
-            State::Committing | State::Leaving | State::Closed | State::Asking(Hook::Disconnect) => {}
+            State::Committing | State::Leaving | State::Closed | State::Asking(Hook::QueueOk | Hook::Disconnect) => {}
             _ => self.leave(Fate::Abandoned),
         }
     }
@@ -185,9 +219,13 @@ impl Session {
         self.ended.take()
     }
 
-    fn ask(&mut self, hook: Hook) -> Option<Step> {
+    fn ask(&mut self, hook: Hook) {
         self.state = State::Asking(hook);
-        None
+    }
+
+    fn ask_about(&mut self, hook: Hook, subject: Subject) {
+        self.context.subject = subject;
+        self.ask(hook);
     }
 
     fn say(&mut self, reply: &str) {
@@ -197,19 +235,41 @@ impl Session {
         self.output.extend_from_slice(reply.as_bytes());
     }
 
-    /// Ends the transaction, if there is one.
-    fn end_transaction(&mut self, fate: Fate) {
-        if let Some(transaction) = self.context.transaction.take() {
+    /// Ends the transaction, if there is one: everybody hears of it, then it is gone.
+    fn end_transaction(&mut self, fate: Fate, then: State) {
+        if let Some(ending) = &mut self.pending.ending {
+            ending.then = then;
+        } else if self.context.transaction.is_some() {
             let reply = self.context.connection.last_response.clone();
-            self.ended = Some(Ended { transaction, fate, reply });
+            self.context.subject = Subject::Fate(fate.clone());
+            self.pending.ending = Some(Ending { fate, reply, then });
+            self.state = State::Asking(Hook::ResetTransaction);
+        } else {
+            self.state = then;
         }
+    }
+
+    /// Everybody has heard that the transaction ends.
+    fn forget_transaction(&mut self) {
+        let Some(Ending { fate, reply, then }) = self.pending.ending.take() else { return };
+        self.ended = self.context.transaction.take().map(|transaction| Ended { transaction, fate, reply });
+        self.state = then;
     }
 
     /// Ends the session. A transaction that is running ends like this.
     fn leave(&mut self, fate: Fate) {
-        self.discard |= matches!(self.state, State::Receiving(_) | State::Asking(Hook::DataPost | Hook::Queue));
-        self.end_transaction(fate);
-        self.state = State::Leaving;
+        self.discard |= self.has_draft();
+        self.end_transaction(fate, State::Leaving);
+    }
+
+    /// Whether there is a message that nobody has answered yet.
+    fn has_draft(&self) -> bool {
+        match &self.state {
+            State::Receiving(_) => true,
+            State::Asking(Hook::Deny) => self.pending.denial.as_ref().is_some_and(|(hook, _)| hook.has_message()),
+            State::Asking(hook) => hook.has_message(),
+            _ => false,
+        }
     }
 
     fn say_and_leave(&mut self, reply: &str, fate: Fate) {

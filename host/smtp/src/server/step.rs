@@ -3,7 +3,7 @@
 use std::time::{Instant, SystemTime};
 
 use wasmail_mail::Envelope;
-use wasmail_policy::{Hook, TransactionContext};
+use wasmail_policy::{Fate, Hook, TransactionContext};
 
 use crate::Limits;
 
@@ -98,19 +98,4 @@ pub struct Ended {
     pub fate: Fate,
     /// The last reply when it ended, codes and CRLF included.
     pub reply: String,
-}
-
-/// How a transaction ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
-    /// Durable in the queue, under this id.
-    Queued(String),
-    /// A plugin has taken the message.
-    Taken,
-    /// Answered 4yz.
-    Deferred,
-    /// Answered 5yz.
-    Rejected,
-    /// The client gave it up: RSET, a new greeting, QUIT, or it went away.
-    Abandoned,
 }

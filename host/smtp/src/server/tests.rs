@@ -56,7 +56,7 @@ fn a_question_is_asked_again_until_it_is_answered_and_nothing_is_consumed() {
     let mut session = session();
     let mut input: &[u8] = b"EHLO a\r\n";
     for _ in 0..3 {
-        assert_eq!(session.step(&mut input, now()), Step::Ask(Hook::Connect));
+        assert_eq!(session.step(&mut input, now()), Step::Ask(Hook::ConnectInit));
         assert_eq!(input.len(), 8);
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use wasmail_mail::{Connection, Counters, Domain, ForwardPath, Local, Proxy, Remote};
 use wasmail_policy::{
-    Answer, Binding, BoxFuture, Chain, FaultRule, Grant, Hook, HookSet, Outcome, Plugin, Question, Verdict,
+    Answer, Binding, BoxFuture, Chain, Fault, FaultRule, Grant, Hook, HookSet, Outcome, Plugin, Question, Verdict,
 };
 use wasmail_smtp::{Limits, LineEndings, Now, SessionConfig};
 
@@ -33,6 +33,19 @@ impl<F: Fn(&Question<'_>) -> Outcome + Send + Sync> Plugin for Native<F> {
     fn ask<'a>(&'a self, question: &'a Question<'a>) -> BoxFuture<'a, Answer> {
         let outcome = Ok((self.1)(question));
         Box::pin(async { Answer { outcome, elapsed: Duration::ZERO } })
+    }
+}
+
+/// A plugin that fails at every hook it is asked.
+pub(crate) struct Broken(pub(crate) Hook);
+
+impl Plugin for Broken {
+    fn hooks(&self) -> HookSet {
+        [self.0].into_iter().collect()
+    }
+
+    fn ask<'a>(&'a self, _: &'a Question<'a>) -> BoxFuture<'a, Answer> {
+        Box::pin(async { Answer { outcome: Err(Fault::CpuDeadline), elapsed: Duration::ZERO } })
     }
 }
 

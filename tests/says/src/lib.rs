@@ -1,0 +1,177 @@
+//! A guest that answers at each hook what it is told to: with it, dialogues hold the server through WIT at every hook.
+//!
+//! It exports all hooks. Where nothing is said about one, it has no opinion; that it was asked is in its results.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use wasmail_guest::{
+    Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Fate, Message, ObjectingOutcome, Outcome,
+    Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, plugin,
+};
+
+/// What to say at which hook, by the hook's name: a verdict's name, and perhaps a text after a space.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Says(HashMap<String, String>);
+
+/// What is to be said at one hook.
+enum Saying<'a> {
+    Next,
+    Accept(Option<&'a str>),
+    Refuse(Refusal, Option<&'a str>),
+    ReadAs(&'a str),
+}
+
+impl Says {
+    fn at(&self, hook: &str) -> Saying<'_> {
+        let Some(saying) = self.0.get(hook) else { return Saying::Next };
+        let (verdict, text) =
+            saying.split_once(' ').map_or((saying.as_str(), None), |(verdict, text)| (verdict, Some(text)));
+        match verdict {
+            "next" => Saying::Next,
+            "accept" | "overturn" => Saying::Accept(text),
+            "read-as" => Saying::ReadAs(text.unwrap_or_default()),
+            "deny" => Saying::Refuse(Refusal::Deny, text),
+            "deny-soft" => Saying::Refuse(Refusal::DenySoft, text),
+            "deny-disconnect" => Saying::Refuse(Refusal::DenyDisconnect, text),
+            "deny-soft-disconnect" => Saying::Refuse(Refusal::DenySoftDisconnect, text),
+            "disconnect" => Saying::Refuse(Refusal::Disconnect, text),
+            // A trap: the text says why.
+            other => panic!("told to say {other}"),
+        }
+    }
+
+    /// At hooks that decide nothing: a note for the next message's header, and what the hook alone can do.
+    fn changes(&self, hook: &str) -> Changes {
+        let changes = Changes::none().msg(Scope::Connection, hook);
+        match self.0.get(hook) {
+            Some(line) if hook == "capabilities" => changes.add_capability(line.as_str()),
+            _ => changes,
+        }
+    }
+}
+
+/// An outcome that may accept without a text.
+macro_rules! answer {
+    ($self:ident, $hook:literal, $outcome:ident, $accept:expr) => {
+        match $self.at($hook) {
+            Saying::Next | Saying::ReadAs(_) => $outcome::next(),
+            Saying::Accept(text) => $accept(text),
+            // Without lines the host's own text is heard.
+            Saying::Refuse(refusal, text) => $outcome::refuse(refusal, text.unwrap_or_default()),
+        }
+        .msg(Scope::Connection, $hook)
+    };
+}
+
+#[plugin(name = "says", needs = ["accept-recipients", "take-messages", "overturn-denials"])]
+impl Plugin for Says {
+    type Config = Self;
+
+    fn connect_init(&self, _: &Connection) -> Changes {
+        self.changes("connect-init")
+    }
+
+    fn lookup_rdns(&self, _: &Connection) -> Outcome {
+        answer!(self, "lookup-rdns", Outcome, |_| Outcome::accept())
+    }
+
+    fn connect(&self, _: &Connection) -> ConnectOutcome {
+        answer!(self, "connect", ConnectOutcome, |text: Option<&str>| {
+            text.map_or_else(ConnectOutcome::accept, ConnectOutcome::accept_with)
+        })
+    }
+
+    fn helo(&self, _: &Connection) -> Outcome {
+        answer!(self, "helo", Outcome, |_| Outcome::accept())
+    }
+
+    fn ehlo(&self, _: &Connection) -> Outcome {
+        answer!(self, "ehlo", Outcome, |_| Outcome::accept())
+    }
+
+    fn capabilities(&self, _: &Connection) -> Changes {
+        self.changes("capabilities")
+    }
+
+    fn unrecognized_command(&self, _: &Connection) -> CommandOutcome {
+        if let Saying::ReadAs(line) = self.at("unrecognized-command") {
+            return CommandOutcome::read_as(line);
+        }
+        answer!(self, "unrecognized-command", CommandOutcome, |text: Option<&str>| {
+            text.map_or_else(CommandOutcome::accept, CommandOutcome::accept_with)
+        })
+    }
+
+    fn noop(&self, _: &Connection) -> ReplyingOutcome {
+        answer!(self, "noop", ReplyingOutcome, replying)
+    }
+
+    fn rset(&self, _: &Connection) -> Changes {
+        self.changes("rset")
+    }
+
+    fn vrfy(&self, _: &Connection, argument: &str) -> ReplyingOutcome {
+        answer!(self, "vrfy", ReplyingOutcome, replying).msg(Scope::Connection, argument)
+    }
+
+    fn quit(&self, _: &Connection) -> Changes {
+        self.changes("quit")
+    }
+
+    fn mail(&self, _: &Connection, _: &Transaction) -> ReplyingOutcome {
+        answer!(self, "mail", ReplyingOutcome, replying)
+    }
+
+    fn rcpt(&self, _: &Connection, _: &Transaction, _: &Recipient) -> ReplyingOutcome {
+        answer!(self, "rcpt", ReplyingOutcome, replying)
+    }
+
+    fn rcpt_ok(&self, _: &Connection, _: &Transaction, _: &Recipient) -> ObjectingOutcome {
+        answer!(self, "rcpt-ok", ObjectingOutcome, |_| ObjectingOutcome::next())
+    }
+
+    fn data(&self, _: &Connection, _: &Transaction) -> Outcome {
+        answer!(self, "data", Outcome, |_| Outcome::accept())
+    }
+
+    fn max_data_exceeded(&self, _: &Connection, _: &Transaction) -> ObjectingOutcome {
+        answer!(self, "max-data-exceeded", ObjectingOutcome, |_| ObjectingOutcome::next())
+    }
+
+    fn data_post(&self, _: &Connection, _: &Transaction, _: &Message) -> Outcome {
+        answer!(self, "data-post", Outcome, |_| Outcome::accept())
+    }
+
+    fn queue(&self, _: &Connection, _: &Transaction, _: &Message) -> ReplyingOutcome {
+        answer!(self, "queue", ReplyingOutcome, replying)
+    }
+
+    fn queue_outbound(&self, _: &Connection, _: &Transaction, _: &Message) -> ReplyingOutcome {
+        answer!(self, "queue-outbound", ReplyingOutcome, replying)
+    }
+
+    fn queue_ok(&self, _: &Connection, _: &Transaction, _: &str) -> Changes {
+        self.changes("queue-ok")
+    }
+
+    fn deny(&self, _: &Connection, _: Option<&Transaction>, d: &Denial) -> DenyOutcome {
+        let outcome = match self.at("deny") {
+            Saying::Accept(Some(text)) => DenyOutcome::overturn_with(text),
+            Saying::Accept(None) => DenyOutcome::overturn(),
+            _ => DenyOutcome::next(),
+        };
+        outcome.msg(Scope::Connection, format!("deny {} {}", d.plugin, d.hook))
+    }
+
+    fn reset_transaction(&self, _: &Connection, _: &Transaction, how: Fate) -> Changes {
+        self.changes("reset-transaction").msg(Scope::Connection, format!("{how:?}"))
+    }
+
+    fn disconnect(&self, _: &Connection) {}
+}
+
+fn replying(text: Option<&str>) -> ReplyingOutcome {
+    text.map_or_else(ReplyingOutcome::accept, ReplyingOutcome::accept_with)
+}
