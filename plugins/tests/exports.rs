@@ -7,7 +7,7 @@ const COMPONENT_MAX: usize = 320 * 1024;
 
 /// The hooks of each plugin, in the order of a session.
 const HOOKS: [(&str, &[&str]); 8] = [
-    ("access", &["connect", "helo", "ehlo", "mail", "rcpt", "queue"]),
+    ("access", &["connect", "helo", "ehlo", "mail", "rcpt", "queue", "queue-outbound"]),
     ("early-talker", &["connect", "helo", "ehlo", "data"]),
     ("headers", &["data-post"]),
     ("helo-checks", &["helo", "ehlo"]),
