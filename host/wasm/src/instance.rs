@@ -156,111 +156,51 @@ impl Instance {
         let connection = records.connection();
         let transaction = || records.transaction().ok_or_else(|| no("transaction"));
         let candidate = || records.candidate().ok_or_else(|| no("recipient"));
+        let denial = || records.denial().ok_or_else(|| no("refusal"));
+        macro_rules! put {
+            ($hook:ident, $call:ident, $lift:ident $(, $argument:expr)*) => {{
+                let guest = functions.$hook(indices, store, instance)?;
+                lift::$lift(guest.$call(store, connection $(, $argument)*).await?)
+            }};
+        }
+        // The message is lent for the length of the call.
+        macro_rules! put_with_message {
+            ($hook:ident, $call:ident, $lift:ident) => {{
+                let guest = functions.$hook(indices, store, instance)?;
+                let message = lend(store, question)?;
+                let lent = Resource::new_borrow(message.rep());
+                let outcome = guest.$call(&mut *store, connection, transaction()?, lent).await?;
+                store.data_mut().table.delete(message)?;
+                lift::$lift(outcome)
+            }};
+        }
         Ok(match question.hook {
-            Hook::ConnectInit => {
-                let guest = functions.connect_init(indices, store, instance)?;
-                lift::changes(guest.call_connect_init(store, connection).await?)
-            }
-            Hook::LookupRdns => {
-                let guest = functions.lookup_rdns(indices, store, instance)?;
-                lift::outcome(guest.call_lookup_rdns(store, connection).await?)
-            }
-            Hook::Connect => {
-                let guest = functions.connect(indices, store, instance)?;
-                lift::connect_outcome(guest.call_connect(store, connection).await?)
-            }
-            Hook::Helo => {
-                let guest = functions.helo(indices, store, instance)?;
-                lift::outcome(guest.call_helo(store, connection).await?)
-            }
-            Hook::Ehlo => {
-                let guest = functions.ehlo(indices, store, instance)?;
-                lift::outcome(guest.call_ehlo(store, connection).await?)
-            }
-            Hook::Capabilities => {
-                let guest = functions.capabilities(indices, store, instance)?;
-                lift::changes(guest.call_capabilities(store, connection).await?)
-            }
-            Hook::UnrecognizedCommand => {
-                let guest = functions.unrecognized_command(indices, store, instance)?;
-                lift::command_outcome(guest.call_unrecognized_command(store, connection).await?)
-            }
-            Hook::Noop => {
-                let guest = functions.noop(indices, store, instance)?;
-                lift::replying_outcome(guest.call_noop(store, connection).await?)
-            }
-            Hook::Rset => {
-                let guest = functions.rset(indices, store, instance)?;
-                lift::changes(guest.call_rset(store, connection).await?)
-            }
-            Hook::Vrfy => {
-                let guest = functions.vrfy(indices, store, instance)?;
-                lift::replying_outcome(guest.call_vrfy(store, connection, records.argument()).await?)
-            }
-            Hook::Quit => {
-                let guest = functions.quit(indices, store, instance)?;
-                lift::changes(guest.call_quit(store, connection).await?)
-            }
-            Hook::Mail => {
-                let guest = functions.mail(indices, store, instance)?;
-                lift::replying_outcome(guest.call_mail(store, connection, transaction()?).await?)
-            }
-            Hook::Rcpt => {
-                let guest = functions.rcpt(indices, store, instance)?;
-                lift::replying_outcome(guest.call_rcpt(store, connection, transaction()?, candidate()?).await?)
-            }
-            Hook::RcptOk => {
-                let guest = functions.rcpt_ok(indices, store, instance)?;
-                lift::objecting_outcome(guest.call_rcpt_ok(store, connection, transaction()?, candidate()?).await?)
-            }
-            Hook::Data => {
-                let guest = functions.data(indices, store, instance)?;
-                lift::outcome(guest.call_data(store, connection, transaction()?).await?)
-            }
-            Hook::MaxDataExceeded => {
-                let guest = functions.max_data_exceeded(indices, store, instance)?;
-                lift::objecting_outcome(guest.call_max_data_exceeded(store, connection, transaction()?).await?)
-            }
-            Hook::DataPost => {
-                let guest = functions.data_post(indices, store, instance)?;
-                let message = lend(store, question)?;
-                let lent = Resource::new_borrow(message.rep());
-                let outcome = guest.call_data_post(&mut *store, connection, transaction()?, lent).await?;
-                store.data_mut().table.delete(message)?;
-                lift::outcome(outcome)
-            }
-            Hook::Queue => {
-                let guest = functions.queue(indices, store, instance)?;
-                let message = lend(store, question)?;
-                let lent = Resource::new_borrow(message.rep());
-                let outcome = guest.call_queue(&mut *store, connection, transaction()?, lent).await?;
-                store.data_mut().table.delete(message)?;
-                lift::replying_outcome(outcome)
-            }
-            Hook::QueueOutbound => {
-                let guest = functions.queue_outbound(indices, store, instance)?;
-                let message = lend(store, question)?;
-                let lent = Resource::new_borrow(message.rep());
-                let outcome = guest.call_queue_outbound(&mut *store, connection, transaction()?, lent).await?;
-                store.data_mut().table.delete(message)?;
-                lift::replying_outcome(outcome)
-            }
-            Hook::QueueOk => {
-                let guest = functions.queue_ok(indices, store, instance)?;
-                lift::changes(guest.call_queue_ok(store, connection, transaction()?, records.queue_id()).await?)
-            }
-            Hook::Deny => {
-                let guest = functions.deny(indices, store, instance)?;
-                let denial = records.denial().ok_or_else(|| no("refusal"))?;
-                lift::deny_outcome(guest.call_deny(store, connection, records.transaction(), denial).await?)
-            }
+            Hook::ConnectInit => put!(connect_init, call_connect_init, changes),
+            Hook::LookupRdns => put!(lookup_rdns, call_lookup_rdns, outcome),
+            Hook::Connect => put!(connect, call_connect, connect_outcome),
+            Hook::Helo => put!(helo, call_helo, outcome),
+            Hook::Ehlo => put!(ehlo, call_ehlo, outcome),
+            Hook::Capabilities => put!(capabilities, call_capabilities, changes),
+            Hook::UnrecognizedCommand => put!(unrecognized_command, call_unrecognized_command, command_outcome),
+            Hook::Noop => put!(noop, call_noop, replying_outcome),
+            Hook::Rset => put!(rset, call_rset, changes),
+            Hook::Vrfy => put!(vrfy, call_vrfy, replying_outcome, records.argument()),
+            Hook::Quit => put!(quit, call_quit, changes),
+            Hook::Mail => put!(mail, call_mail, replying_outcome, transaction()?),
+            Hook::Rcpt => put!(rcpt, call_rcpt, replying_outcome, transaction()?, candidate()?),
+            Hook::RcptOk => put!(rcpt_ok, call_rcpt_ok, objecting_outcome, transaction()?, candidate()?),
+            Hook::Data => put!(data, call_data, outcome, transaction()?),
+            Hook::MaxDataExceeded => put!(max_data_exceeded, call_max_data_exceeded, objecting_outcome, transaction()?),
+            Hook::DataPost => put_with_message!(data_post, call_data_post, outcome),
+            Hook::Queue => put_with_message!(queue, call_queue, replying_outcome),
+            Hook::QueueOutbound => put_with_message!(queue_outbound, call_queue_outbound, replying_outcome),
+            Hook::QueueOk => put!(queue_ok, call_queue_ok, changes, transaction()?, records.queue_id()),
+            Hook::Deny => put!(deny, call_deny, deny_outcome, records.transaction(), denial()?),
             Hook::ResetTransaction => {
-                let guest = functions.reset_transaction(indices, store, instance)?;
-                lift::changes(guest.call_reset_transaction(store, connection, transaction()?, records.fate()).await?)
+                put!(reset_transaction, call_reset_transaction, changes, transaction()?, records.fate())
             }
             Hook::Disconnect => {
-                let guest = functions.disconnect(indices, store, instance)?;
-                guest.call_disconnect(store, connection).await?;
+                functions.disconnect(indices, store, instance)?.call_disconnect(store, connection).await?;
                 Ok(Outcome::next())
             }
         })

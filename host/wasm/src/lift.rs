@@ -15,73 +15,55 @@ use crate::bindings::wasmail::policy::types as wit;
 /// Octets of one JSON text: no note or result can hold more (`policy` has the exact limits).
 const JSON_MAX: usize = 64 * 1024;
 
+/// A verdict: what all hooks that decide have in common, and what is the hook's own.
+macro_rules! verdict {
+    ($verdict:expr, $type:ident $(, $own:pat => $lifted:expr)*) => {{
+        use wit::$type as Wit;
+        match $verdict {
+            Wit::Next => Verdict::Next,
+            $($own => $lifted,)*
+            Wit::Deny(text) => Verdict::Deny(reply(text)?),
+            Wit::DenySoft(text) => Verdict::DenySoft(reply(text)?),
+            Wit::DenyDisconnect(text) => Verdict::DenyDisconnect(reply(text)?),
+            Wit::DenySoftDisconnect(text) => Verdict::DenySoftDisconnect(reply(text)?),
+            Wit::Disconnect => Verdict::Disconnect,
+        }
+    }};
+}
+
 pub(crate) fn connect_outcome(outcome: wit::ConnectOutcome) -> Result<Outcome, Fault> {
-    use wit::ConnectVerdict as Wit;
-    let verdict = match outcome.verdict {
-        Wit::Next => Verdict::Next,
-        Wit::Accept(text) => Verdict::Accept(text.map(|line| ReplyText { lines: vec![line], ..ReplyText::default() })),
-        Wit::Deny(text) => Verdict::Deny(reply(text)?),
-        Wit::DenySoft(text) => Verdict::DenySoft(reply(text)?),
-        Wit::DenyDisconnect(text) => Verdict::DenyDisconnect(reply(text)?),
-        Wit::DenySoftDisconnect(text) => Verdict::DenySoftDisconnect(reply(text)?),
-        Wit::Disconnect => Verdict::Disconnect,
-    };
+    let line = |line| ReplyText { lines: vec![line], ..ReplyText::default() };
+    let verdict =
+        verdict!(outcome.verdict, ConnectVerdict, wit::ConnectVerdict::Accept(text) => Verdict::Accept(text.map(line)));
     with_mutations(verdict, outcome.mutations)
 }
 
 pub(crate) fn outcome(outcome: wit::Outcome) -> Result<Outcome, Fault> {
-    use wit::Verdict as Wit;
-    let verdict = match outcome.verdict {
-        Wit::Next => Verdict::Next,
-        Wit::Accept => Verdict::Accept(None),
-        Wit::Deny(text) => Verdict::Deny(reply(text)?),
-        Wit::DenySoft(text) => Verdict::DenySoft(reply(text)?),
-        Wit::DenyDisconnect(text) => Verdict::DenyDisconnect(reply(text)?),
-        Wit::DenySoftDisconnect(text) => Verdict::DenySoftDisconnect(reply(text)?),
-        Wit::Disconnect => Verdict::Disconnect,
-    };
+    let verdict = verdict!(outcome.verdict, Verdict, wit::Verdict::Accept => Verdict::Accept(None));
     with_mutations(verdict, outcome.mutations)
 }
 
 pub(crate) fn replying_outcome(outcome: wit::ReplyingOutcome) -> Result<Outcome, Fault> {
-    use wit::ReplyingVerdict as Wit;
-    let verdict = match outcome.verdict {
-        Wit::Next => Verdict::Next,
-        Wit::Accept(text) => Verdict::Accept(reply(text)?),
-        Wit::Deny(text) => Verdict::Deny(reply(text)?),
-        Wit::DenySoft(text) => Verdict::DenySoft(reply(text)?),
-        Wit::DenyDisconnect(text) => Verdict::DenyDisconnect(reply(text)?),
-        Wit::DenySoftDisconnect(text) => Verdict::DenySoftDisconnect(reply(text)?),
-        Wit::Disconnect => Verdict::Disconnect,
-    };
+    let verdict = verdict!(
+        outcome.verdict,
+        ReplyingVerdict,
+        wit::ReplyingVerdict::Accept(text) => Verdict::Accept(reply(text)?)
+    );
     with_mutations(verdict, outcome.mutations)
 }
 
 pub(crate) fn objecting_outcome(outcome: wit::ObjectingOutcome) -> Result<Outcome, Fault> {
-    use wit::ObjectingVerdict as Wit;
-    let verdict = match outcome.verdict {
-        Wit::Next => Verdict::Next,
-        Wit::Deny(text) => Verdict::Deny(reply(text)?),
-        Wit::DenySoft(text) => Verdict::DenySoft(reply(text)?),
-        Wit::DenyDisconnect(text) => Verdict::DenyDisconnect(reply(text)?),
-        Wit::DenySoftDisconnect(text) => Verdict::DenySoftDisconnect(reply(text)?),
-        Wit::Disconnect => Verdict::Disconnect,
-    };
+    let verdict = verdict!(outcome.verdict, ObjectingVerdict);
     with_mutations(verdict, outcome.mutations)
 }
 
 pub(crate) fn command_outcome(outcome: wit::CommandOutcome) -> Result<Outcome, Fault> {
-    use wit::CommandVerdict as Wit;
-    let verdict = match outcome.verdict {
-        Wit::Next => Verdict::Next,
-        Wit::Accept(text) => Verdict::Accept(reply(text)?),
-        Wit::ReadAs(line) => Verdict::ReadAs(line),
-        Wit::Deny(text) => Verdict::Deny(reply(text)?),
-        Wit::DenySoft(text) => Verdict::DenySoft(reply(text)?),
-        Wit::DenyDisconnect(text) => Verdict::DenyDisconnect(reply(text)?),
-        Wit::DenySoftDisconnect(text) => Verdict::DenySoftDisconnect(reply(text)?),
-        Wit::Disconnect => Verdict::Disconnect,
-    };
+    let verdict = verdict!(
+        outcome.verdict,
+        CommandVerdict,
+        wit::CommandVerdict::Accept(text) => Verdict::Accept(reply(text)?),
+        wit::CommandVerdict::ReadAs(line) => Verdict::ReadAs(line)
+    );
     with_mutations(verdict, outcome.mutations)
 }
 
