@@ -1,8 +1,10 @@
 //! What one hook call through WIT costs: on a live instance, and with a fresh one.
 //!
-//! `cargo run --release -p wasmail-wasm --example hook_cost [ROW]`. The figure is CPU time of the calling thread, in
-//! microseconds: the median over rounds in which all rows take turns, so that a busy machine troubles all alike, and in
-//! parentheses the best round, which is nearest to what a machine with nothing else to do would show.
+//! `cargo build --release --workspace --example hook_cost && target/release/examples/hook_cost [ROW]`
+//!
+//! The figure is CPU time of the calling thread, in microseconds: the median over rounds in which all rows take turns, so
+//! that a busy machine troubles all alike, and in parentheses the best round, which is nearest to what a machine with
+//! nothing else to do would show.
 
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 
