@@ -61,7 +61,8 @@ impl LoadedPlugin {
         self.bound.info()
     }
 
-    fn binding(&self) -> Binding {
+    /// It in a chain.
+    pub(crate) fn binding(&self) -> Binding {
         let (name, plugin) = (Arc::clone(&self.name), Arc::clone(&self.bound) as Arc<_>);
         Binding { name, plugin, grants: self.grants, on_fault: self.on_fault }
     }

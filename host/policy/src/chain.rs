@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::apply::apply;
-use crate::{Body, Context, Fault, Grants, Hook, Outcome, Plugin, Question, Step, Verdict};
+use crate::{Answer, Body, Context, Fault, Grants, Hook, Outcome, Plugin, Question, Step, Verdict, together};
 
 /// What becomes of a question when a plugin fails to answer it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,17 +52,29 @@ impl Decision {
 #[derive(Default)]
 pub struct Chain {
     bindings: Vec<Binding>,
-    /// The bindings to ask at each hook, so that a hook nobody exports costs nothing.
-    by_hook: [Vec<usize>; Hook::ALL.len()],
+    /// The bindings to ask at each hook, so that a hook nobody exports costs nothing: in groups, whose members are asked
+    /// at the same time.
+    by_hook: [Vec<Vec<usize>>; Hook::ALL.len()],
 }
 
 impl Chain {
-    /// A chain that asks these plugins in this order.
+    /// A chain that asks these plugins in this order, those at the same time whose footprints allow it.
     #[must_use]
     pub fn new(bindings: Vec<Binding>) -> Self {
+        Self::in_groups(bindings, together::groups)
+    }
+
+    /// A chain that asks one by one, whatever the footprints say. Its decisions are those of [`Chain::new`]; it is there to
+    /// compare with.
+    #[must_use]
+    pub fn one_by_one(bindings: Vec<Binding>) -> Self {
+        Self::in_groups(bindings, |_, asked| asked.into_iter().map(|at| vec![at]).collect())
+    }
+
+    fn in_groups(bindings: Vec<Binding>, group: impl Fn(&[Binding], Vec<usize>) -> Vec<Vec<usize>>) -> Self {
         let by_hook = Hook::ALL.map(|hook| {
             let wants = |at: &usize| bindings[*at].plugin.hooks().contains(hook);
-            (0..bindings.len()).filter(wants).collect()
+            group(&bindings, (0..bindings.len()).filter(wants).collect())
         });
         Self { bindings, by_hook }
     }
@@ -73,6 +85,11 @@ impl Chain {
         &self.bindings
     }
 
+    /// Those that are asked at a hook, in order; the members of a group are asked at the same time.
+    pub fn groups(&self, hook: Hook) -> impl Iterator<Item = impl Iterator<Item = &Binding>> {
+        self.by_hook[hook as usize].iter().map(|group| group.iter().map(|at| &self.bindings[*at]))
+    }
+
     /// Whether anybody wants to be asked at a hook.
     #[must_use]
     pub fn listens(&self, hook: Hook) -> bool {
@@ -81,23 +98,60 @@ impl Chain {
 
     /// Asks at a hook: each plugin sees what those before it changed, and the first decisive verdict ends it.
     pub async fn ask(&self, hook: Hook, context: &mut Context, body: Option<&Arc<dyn Body>>) -> Decision {
-        for at in &self.by_hook[hook as usize] {
-            let binding = &self.bindings[*at];
-            if context.skips(&binding.name) {
-                continue;
-            }
-            let decision = binding.ask(hook, context, body).await;
-            if decision.verdict.is_decisive() && !hook.reaches_all() {
+        for group in &self.by_hook[hook as usize] {
+            let decision = match group.as_slice() {
+                [at] => self.ask_one(&self.bindings[*at], hook, context, body).await,
+                _ => self.ask_group(group, hook, context, body).await,
+            };
+            if let Some(decision) = decision {
                 return decision;
             }
         }
         Decision::next()
     }
+
+    async fn ask_one(
+        &self,
+        binding: &Binding,
+        hook: Hook,
+        context: &mut Context,
+        body: Option<&Arc<dyn Body>>,
+    ) -> Option<Decision> {
+        if context.skips(&binding.name) {
+            return None;
+        }
+        let answer = binding.plugin.ask(&Question { hook, context, body }).await;
+        binding.judge(hook, context, answer)
+    }
+
+    /// Asks several at the same time and takes their answers in order.
+    async fn ask_group(
+        &self,
+        group: &[usize],
+        hook: Hook,
+        context: &mut Context,
+        body: Option<&Arc<dyn Body>>,
+    ) -> Option<Decision> {
+        let members = group.iter().map(|at| &self.bindings[*at]);
+        let mut waiting: Vec<&Binding> = members.filter(|binding| !context.skips(&binding.name)).collect();
+        // Once round is enough but when an answer that seemed to decide could not be applied and its binding's faults
+        // are skipped: then those after it have been left waiting.
+        while !waiting.is_empty() {
+            let answers = together::ask(&waiting, &Question { hook, context, body }).await;
+            for (binding, answer) in waiting.drain(..answers.len()).zip(answers) {
+                let decision = binding.judge(hook, context, answer);
+                if decision.is_some() {
+                    return decision;
+                }
+            }
+        }
+        None
+    }
 }
 
 impl Binding {
-    async fn ask(&self, hook: Hook, context: &mut Context, body: Option<&Arc<dyn Body>>) -> Decision {
-        let answer = self.plugin.ask(&Question { hook, context, body }).await;
+    /// Applies an answer. Returns the decision, if it is one.
+    fn judge(&self, hook: Hook, context: &mut Context, answer: Answer) -> Option<Decision> {
         let applied = answer.outcome.and_then(|outcome| self.take(hook, context, outcome));
         let (verdict, name, fault) = match applied {
             Ok(verdict) => (verdict, None, false),
@@ -110,13 +164,25 @@ impl Binding {
         let step_verdict = name.unwrap_or_else(|| verdict.name());
         let plugin = Arc::clone(&self.name);
         context.record(Step { hook, plugin, verdict: step_verdict, fault, elapsed: answer.elapsed });
-        let by = verdict.is_decisive().then(|| Arc::clone(&self.name));
-        Decision { fault: fault && verdict.is_decisive(), verdict, by }
+        let decides = verdict.is_decisive() && !hook.reaches_all();
+        decides.then(|| Decision { verdict, by: Some(Arc::clone(&self.name)), fault })
     }
 
     fn take(&self, hook: Hook, context: &mut Context, outcome: Outcome) -> Result<Verdict, Fault> {
+        if let Some(footprint) = self.plugin.footprint() {
+            footprint.check(&outcome.mutations)?;
+        }
         apply(context, &self.name, self.grants, hook, &outcome)?;
         Ok(outcome.verdict)
+    }
+
+    /// Whether nobody after it will be asked, as far as one can tell before the answer is applied.
+    pub(crate) fn seems_to_decide(&self, hook: Hook, answer: &Answer) -> bool {
+        let decisive = match &answer.outcome {
+            Ok(outcome) => outcome.verdict.is_decisive(),
+            Err(_) => self.on_fault.verdict().is_decisive(),
+        };
+        decisive && !hook.reaches_all()
     }
 }
 
@@ -134,7 +200,7 @@ impl FaultRule {
 mod tests {
     use super::*;
     use crate::fixture::{block_on, connection};
-    use crate::{Answer, BoxFuture, HookSet, Mutation, Scope};
+    use crate::{BoxFuture, HookSet, Mutation, Scope};
     use serde_json::json;
     use std::time::Duration;
 

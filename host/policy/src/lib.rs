@@ -10,18 +10,21 @@ mod context;
 mod fault;
 #[cfg(test)]
 mod fixture;
+mod footprint;
 mod grant;
 mod hook;
 mod mutation;
 mod notes;
 mod question;
 mod results;
+mod together;
 mod verdict;
 
 pub use apply::{Rejected, Why};
 pub use chain::{Binding, Chain, Decision, FaultRule};
 pub use context::{Context, Denial, Fate, Step, Subject, Trail, TransactionContext};
 pub use fault::Fault;
+pub use footprint::{Fact, Facts, Footprint, Undeclared};
 pub use grant::{Grant, Grants};
 pub use hook::{Hook, HookSet};
 pub use mutation::{DELAY_MAX, MUTATIONS_MAX, Mutation, ResultList, Scope};

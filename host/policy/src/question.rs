@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Context, Fault, Hook, HookSet, Mutation, Verdict};
+use crate::{Context, Fault, Footprint, Hook, HookSet, Mutation, Verdict};
 
 /// A future in a box, as every call of a plugin is.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -68,6 +68,12 @@ pub struct Answer {
 pub trait Plugin: Send + Sync {
     /// The hooks at which it wants to be asked.
     fn hooks(&self) -> HookSet;
+
+    /// What its answers depend on and what they may change, if it says so. One that does not is asked alone, after all
+    /// before it and before all after it, and may change whatever its grants allow.
+    fn footprint(&self) -> Option<&Footprint> {
+        None
+    }
 
     /// Puts a question to it.
     fn ask<'a>(&'a self, question: &'a Question<'a>) -> BoxFuture<'a, Answer>;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::Semaphore;
-use wasmail_policy::{Answer, BoxFuture, Fault, HookSet, Outcome, Plugin, Question};
+use wasmail_policy::{Answer, BoxFuture, Fault, Footprint, HookSet, Outcome, Plugin, Question};
 
 use crate::instance::{Instance, Owner, StartError};
 use crate::{Component, Info, Life, patience};
@@ -127,6 +127,10 @@ impl Bound {
 impl Plugin for Bound {
     fn hooks(&self) -> HookSet {
         self.info().hooks
+    }
+
+    fn footprint(&self) -> Option<&Footprint> {
+        self.info().manifest.footprint.as_ref()
     }
 
     fn ask<'a>(&'a self, question: &'a Question<'a>) -> BoxFuture<'a, Answer> {

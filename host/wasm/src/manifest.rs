@@ -1,7 +1,7 @@
 //! What a plugin says of itself, checked.
 
 use serde_json::Value;
-use wasmail_policy::Grant;
+use wasmail_policy::{Fact, Facts, Footprint, Grant};
 
 use crate::bindings::exports::wasmail::policy::describe as wit;
 
@@ -16,6 +16,8 @@ const NOTES_MAX: usize = 256;
 const POINTER_MAX: usize = 512;
 /// Plugins whose results a plugin may ask to see.
 const RESULTS_MAX: usize = 64;
+/// Notes that a plugin may declare as written: each is compared at every change of a note.
+const WRITES_MAX: usize = 64;
 /// Octets of a configuration's schema.
 const SCHEMA_MAX: usize = 256 * 1024;
 
@@ -36,6 +38,8 @@ pub struct Manifest {
     pub needs: Vec<Grant>,
     /// JSON Schema of its configuration.
     pub config_schema: Option<Value>,
+    /// What its answers depend on and what they may change, if it says so.
+    pub footprint: Option<Footprint>,
 }
 
 impl Manifest {
@@ -44,12 +48,13 @@ impl Manifest {
         check_name(&manifest.name)?;
         check_text("version", &manifest.version, VERSION_MAX)?;
         check_text("description", &manifest.description, DESCRIPTION_MAX)?;
-        check_notes(&manifest.reads_notes)?;
+        check_notes("reads-notes", &manifest.reads_notes, NOTES_MAX)?;
         check_results(&manifest.reads_results)?;
         let needs = manifest.needs.iter().map(|need| need.parse().map_err(|why| format!("needs: {why}")));
         Ok(Self {
             needs: needs.collect::<Result<_, _>>()?,
             config_schema: manifest.config_schema.as_deref().map(schema).transpose()?,
+            footprint: footprint(&manifest)?,
             name: manifest.name,
             version: manifest.version,
             description: manifest.description,
@@ -108,15 +113,20 @@ fn check_text(what: &str, text: &str, max: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn check_notes(pointers: &[String]) -> Result<(), String> {
-    if pointers.len() > NOTES_MAX {
-        return Err(format!("reads-notes: more than {NOTES_MAX} pointers"));
+fn check_notes(what: &str, pointers: &[String], max: usize) -> Result<(), String> {
+    if pointers.len() > max {
+        return Err(format!("{what}: more than {max} pointers"));
     }
-    let good = |pointer: &str| pointer.starts_with('/') && pointer.len() <= POINTER_MAX;
-    match pointers.iter().find(|pointer| !good(pointer)) {
-        Some(pointer) => Err(format!("reads-notes: {pointer:?} is no JSON Pointer of at most {POINTER_MAX} octets")),
+    match pointers.iter().find(|pointer| !is_pointer(pointer)) {
+        Some(pointer) => Err(format!("{what}: {pointer:?} is no JSON Pointer of at most {POINTER_MAX} octets")),
         None => Ok(()),
     }
+}
+
+/// Whether it is a JSON Pointer (RFC 6901 section 3) to something below the root.
+fn is_pointer(text: &str) -> bool {
+    let escapes = |rest: &str| rest.starts_with(['0', '1']);
+    text.starts_with('/') && text.len() <= POINTER_MAX && text.split('~').skip(1).all(escapes)
 }
 
 fn check_results(names: &[String]) -> Result<(), String> {
@@ -124,6 +134,31 @@ fn check_results(names: &[String]) -> Result<(), String> {
         return Err(format!("reads-results: more than {RESULTS_MAX} names, or one of more than {NAME_MAX} octets"));
     }
     Ok(())
+}
+
+fn footprint(manifest: &wit::Manifest) -> Result<Option<Footprint>, String> {
+    let Some(declared) = &manifest.footprint else { return Ok(None) };
+    check_notes("footprint.writes-notes", &declared.writes_notes, WRITES_MAX)?;
+    Ok(Some(Footprint {
+        reads_notes: manifest.reads_notes.clone(),
+        reads_results: manifest.reads_results.clone(),
+        reads: facts(declared.reads),
+        writes_notes: declared.writes_notes.clone(),
+        writes: facts(declared.writes),
+    }))
+}
+
+fn facts(flags: wit::Facts) -> Facts {
+    let flag = |fact: &Fact| match fact {
+        Fact::Relaying => wit::Facts::RELAYING,
+        Fact::RemoteHost => wit::Facts::REMOTE_HOST,
+        Fact::ReversePath => wit::Facts::REVERSE_PATH,
+        Fact::Recipients => wit::Facts::RECIPIENTS,
+        Fact::Message => wit::Facts::MESSAGE,
+        Fact::Delivery => wit::Facts::DELIVERY,
+        Fact::Skips => wit::Facts::SKIPS,
+    };
+    Fact::ALL.into_iter().filter(|fact| flags.contains(flag(fact))).collect()
 }
 
 fn schema(text: &str) -> Result<Value, String> {
@@ -138,6 +173,16 @@ mod tests {
     use super::*;
     use serde_json::json;
     use wasmail_policy::Notes;
+
+    #[test]
+    fn a_pointer_has_one_spelling() {
+        for good in ["/", "/a", "/a/b~1c", "/a~0", "/-"] {
+            assert!(is_pointer(good), "{good}");
+        }
+        for bad in ["", "a", "/~", "/a~2", "/~/a"] {
+            assert!(!is_pointer(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn a_pointer_finds_what_notes_find() {

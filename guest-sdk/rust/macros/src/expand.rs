@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{Error, Expr, ImplItem, ItemImpl, Result, Type, parse_quote};
 
-use crate::args::Arguments;
+use crate::args::{Arguments, Footprint};
 use crate::hooks::HOOKS;
 
 /// What package names begin with that the plugin's name does not.
@@ -73,6 +73,7 @@ fn manifest(arguments: &Arguments) -> ImplItem {
         Some(schema) => quote!(::core::option::Option::Some(::std::string::String::from(#schema))),
         None => quote!(::core::option::Option::None),
     };
+    let footprint = footprint(arguments.footprint.as_ref());
     parse_quote! {
         fn manifest() -> ::wasmail_guest::Manifest {
             let texts = |list: &[&str]| list.iter().map(|text| ::std::string::String::from(*text)).collect();
@@ -84,8 +85,22 @@ fn manifest(arguments: &Arguments) -> ImplItem {
                 reads_results: texts(&[#(#reads_results),*]),
                 needs: texts(&[#(#needs),*]),
                 config_schema: #schema,
+                footprint: #footprint,
             }
         }
+    }
+}
+
+fn footprint(declared: Option<&Footprint>) -> TokenStream {
+    let Some(Footprint { reads, writes, writes_notes }) = declared else {
+        return quote!(::core::option::Option::None);
+    };
+    quote! {
+        ::core::option::Option::Some(::wasmail_guest::Footprint {
+            reads: ::wasmail_guest::Facts::empty() #(| ::wasmail_guest::Facts::#reads)*,
+            writes: ::wasmail_guest::Facts::empty() #(| ::wasmail_guest::Facts::#writes)*,
+            writes_notes: texts(&[#(#writes_notes),*]),
+        })
     }
 }
 
@@ -167,12 +182,29 @@ mod tests {
     }
 
     #[test]
+    fn a_footprint_is_none_unless_there_is_one() {
+        let footprint = |arguments| {
+            let code = written(arguments, "impl Plugin for X {}").unwrap();
+            code.split("footprint : ").nth(1).unwrap().split("texts").next().unwrap().to_owned()
+        };
+        assert!(footprint("").starts_with(":: core :: option :: Option :: None"));
+        assert!(footprint("footprint").contains("reads : :: wasmail_guest :: Facts :: empty () , writes"));
+        let one = footprint("footprint(reads = [\"remote-host\"], writes_notes = [\"/a\"])");
+        assert!(one.contains("empty () | :: wasmail_guest :: Facts :: REMOTE_HOST ,"), "{one}");
+    }
+
+    #[test]
     fn mistakes_are_found_by_the_compiler() {
         let error = |arguments, item| written(arguments, item).unwrap_err();
         let plain = "impl Plugin for X {}";
         assert!(error("needs = [\"relying\"]", plain).starts_with("unknown grant, expected one of relaying, "));
         assert!(error("need = []", plain).starts_with("expected one of name, "));
         assert!(error("needs = \"relaying\"", plain).starts_with("expected a list"));
+        assert!(
+            error("footprint(reads = [\"header\"])", plain).starts_with("unknown fact, expected one of relaying, ")
+        );
+        assert!(error("footprint(read = [])", plain).starts_with("expected one of reads, "));
+        assert!(error("footprints", plain).starts_with("expected one of name, "));
         assert_eq!(error("", "impl X {}"), "expected `impl Plugin for ...`");
         assert_eq!(error("", "impl Clone for X {}"), "expected `impl Plugin for ...`");
         assert!(error("", "impl<T> Plugin for X<T> {}").starts_with("a plugin is one type"));

@@ -16,6 +16,8 @@ use syn::{ItemImpl, parse_macro_input};
 /// - `reads_notes = ["/karma/score"]`: JSON Pointers of the notes to see;
 /// - `reads_results = ["*"]`: plugins whose results to see, `*` for all;
 /// - `needs = ["relaying"]`: grants without which the plugin cannot do its work;
+/// - `footprint(reads = ["recipients"], writes = ["message"], writes_notes = ["/karma"])`: what else the answers depend on
+///   and what they change, so that the host may ask the plugin at the same time as others; `footprint` alone: nothing;
 /// - `config_schema = include_str!("../config.schema.json")`: JSON Schema of the configuration.
 ///
 /// A missing `type Config` means that there is none. A missing `configure` makes the plugin by `From<Config>` (so that

@@ -56,7 +56,7 @@ pub mod rt;
 pub mod schema;
 mod status;
 
-pub use bindings::describe::exports::wasmail::policy::describe::Manifest;
+pub use bindings::describe::exports::wasmail::policy::describe::{Facts, Footprint, Manifest};
 pub use bindings::wasmail::policy::message::Field;
 pub use bindings::wasmail::policy::types::*;
 pub use choices::{Check, Exempt, Refusal};

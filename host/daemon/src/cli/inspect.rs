@@ -6,6 +6,7 @@ use std::path::Path;
 use miette::{Diagnostic, IntoDiagnostic};
 use serde_json::{Value, json};
 use thiserror::Error;
+use wasmail_policy::{Fact, Facts, Footprint};
 use wasmail_wasm::{Component, Engine, EngineConfig, Info, LoadError};
 
 use super::InspectArgs;
@@ -59,6 +60,7 @@ fn as_text(info: &Info) -> String {
         ("needs the grants", or_none(&needs.join(" "))),
         ("reads notes", or_none(&plain(&manifest.reads_notes.join(" ")))),
         ("reads results of", or_none(&plain(&manifest.reads_results.join(" ")))),
+        ("asked", footprint(manifest.footprint.as_ref())),
         ("configuration", configured.to_owned()),
         ("size", format!("{} octets", info.size)),
         ("sha256", info.sha256.clone()),
@@ -68,6 +70,16 @@ fn as_text(info: &Info) -> String {
         let _ = writeln!(text, "{name:<16}  {value}");
     }
     text
+}
+
+/// Whether it may be asked at the same time as others.
+fn footprint(footprint: Option<&Footprint>) -> String {
+    let Some(footprint) = footprint else { return "alone, in its turn".to_owned() };
+    let names = |facts: Facts| facts.iter().map(Fact::name).collect::<Vec<_>>();
+    let written = footprint.writes_notes.iter().map(|pointer| plain(pointer));
+    let writes: Vec<_> = names(footprint.writes).into_iter().map(str::to_owned).chain(written).collect();
+    let (reads, writes) = (or_none(&names(footprint.reads).join(" ")), or_none(&writes.join(" ")));
+    format!("with others that it does not depend on; further reads: {reads}; writes: {writes}")
 }
 
 fn or_none(text: &str) -> String {
@@ -84,6 +96,11 @@ fn as_json(info: &Info) -> Value {
         "needs": manifest.needs.iter().map(|grant| grant.name()).collect::<Vec<_>>(),
         "reads_notes": manifest.reads_notes,
         "reads_results": manifest.reads_results,
+        "footprint": manifest.footprint.as_ref().map(|footprint| json!({
+            "reads": footprint.reads.iter().map(Fact::name).collect::<Vec<_>>(),
+            "writes": footprint.writes.iter().map(Fact::name).collect::<Vec<_>>(),
+            "writes_notes": footprint.writes_notes,
+        })),
         "configurable": info.configurable,
         "config_schema": manifest.config_schema,
         "imports": info.imports,

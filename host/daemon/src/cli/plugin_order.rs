@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use miette::IntoDiagnostic;
-use wasmail_policy::Hook;
+use wasmail_policy::{Binding, Chain, Hook};
 
 use super::ConfigArgs;
 use super::check;
@@ -33,13 +33,18 @@ pub(crate) fn run(args: &ConfigArgs) -> miette::Result<()> {
 fn text(listener: &Listener, chain: &[&LoadedPlugin]) -> String {
     let why = if listener.plugins.is_some() { "as the listener lists them" } else { "as the configuration lists them" };
     let mut text = format!("{}: by priority, then {why}\n", listener.name);
-    for hook in Hook::ALL {
-        let asked = chain.iter().filter(|plugin| plugin.info().hooks.contains(hook));
-        let names: Vec<_> = asked.map(|plugin| name(plugin)).collect();
-        if !names.is_empty() {
-            let all = if hook.reaches_all() { "  (all of them)" } else { "" };
-            let _ = writeln!(text, "  {:<21} {}{all}", hook.name(), names.join(", "));
-        }
+    let asked = Chain::new(chain.iter().map(|plugin| plugin.binding()).collect());
+    let name = |binding: &Binding| chain.iter().find(|plugin| plugin.name == binding.name).map(|plugin| name(plugin));
+    let mut together = false;
+    for hook in Hook::ALL.into_iter().filter(|hook| asked.listens(*hook)) {
+        let groups = asked.groups(hook).map(|group| group.filter_map(name).collect::<Vec<_>>());
+        let groups: Vec<_> =
+            groups.inspect(|group| together |= group.len() > 1).map(|group| group.join(" + ")).collect();
+        let all = if hook.reaches_all() { "  (all of them)" } else { "" };
+        let _ = writeln!(text, "  {:<21} {}{all}", hook.name(), groups.join(", "));
+    }
+    if together {
+        text.push_str("  (a + b: asked at the same time, for neither depends on the other; a's answer counts first)\n");
     }
     if chain.is_empty() {
         text.push_str("  nobody is asked, so all recipients are refused\n");

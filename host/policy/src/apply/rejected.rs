@@ -7,6 +7,7 @@ use wasmail_mail::{AddressError, FieldError};
 use super::SKIPPED_MAX;
 use super::envelope::RECIPIENTS_MAX;
 use crate::capability::CAPABILITIES_MAX;
+use crate::footprint::Undeclared;
 use crate::{Grant, MUTATIONS_MAX, NoteError, ResultError, VerdictError};
 
 /// Why an outcome was not applied. The text is written for the plugin's author.
@@ -47,6 +48,7 @@ impl std::error::Error for Rejected {}
 #[expect(missing_docs, reason = "each one's text says it")]
 pub enum Why {
     NotGranted(Grant),
+    Undeclared(Undeclared),
     NoTransaction,
     NoMessage,
     NoSuchPosition,
@@ -70,6 +72,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotGranted(grant) => write!(f, "needs the grant `{grant}`"),
+            Self::Undeclared(what) => what.fmt(f),
             Self::NoTransaction => f.write_str("there is no transaction at this hook"),
             Self::NoMessage => {
                 f.write_str("the message's own header can be edited at data-post, queue and queue-outbound only")
@@ -90,6 +93,12 @@ impl fmt::Display for Why {
             Self::Header(error) => error.fmt(f),
             Self::Address(error) => error.fmt(f),
         }
+    }
+}
+
+impl From<Undeclared> for Why {
+    fn from(what: Undeclared) -> Self {
+        Self::Undeclared(what)
     }
 }
 

@@ -30,6 +30,7 @@ pub fn manifest() -> Manifest {
         reads_results: Vec::new(),
         needs: Vec::new(),
         config_schema: None,
+        footprint: None,
     }
 }
 
