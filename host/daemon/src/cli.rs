@@ -89,6 +89,24 @@ pub(crate) enum QueueCommand {
     List(QueueListArgs),
     /// Shows one message: envelope, recipients' states and header section.
     Show(QueueShowArgs),
+    /// Delivers messages that policy holds back.
+    Release(QueueOrderArgs),
+    /// Tries messages now, for recipients that were given up too.
+    Retry(QueueOrderArgs),
+    /// Removes messages for good; nobody is told.
+    Remove(QueueOrderArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueOrderArgs {
+    /// The messages' ids, as `queue list` and the log show them.
+    #[arg(required_unless_present = "all")]
+    pub(crate) ids: Vec<String>,
+    /// All messages that wait.
+    #[arg(long, conflicts_with = "ids")]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
 }
 
 #[derive(Debug, Args)]

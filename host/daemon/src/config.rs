@@ -21,7 +21,8 @@ pub(crate) use load::REFERENCE;
 pub(crate) use mistake::{Mistakes, Severity};
 pub(crate) use place::{KeyPath, Sources};
 pub(crate) use settings::{
-    DeliveryKind, Instance, LineEndings, Listener, Log, LogFormat, MaildirLayout, OnFault, Plugin, ReverseDns, Settings,
+    DeliveryKind, Instance, LineEndings, Listener, Log, LogFormat, MaildirLayout, OnFault, Plugin, ReverseDns, Route,
+    Settings,
 };
 pub(crate) use validate::{listener_limits, next_hop};
 
@@ -70,4 +71,7 @@ impl Loaded {
 fn resolve(settings: &mut Settings, base: &Path) {
     settings.server.data_dir = base.join(&settings.server.data_dir);
     settings.delivery.path = settings.server.data_dir.join(&settings.delivery.path);
+    for path in settings.route.iter_mut().filter_map(|route| route.path.as_mut()) {
+        *path = settings.server.data_dir.join(&*path);
+    }
 }

@@ -9,6 +9,11 @@ pub(crate) fn spool(settings: &Settings) -> PathBuf {
     settings.server.data_dir.join("spool")
 }
 
+/// The operator's orders about single messages.
+pub(crate) fn orders(settings: &Settings) -> PathBuf {
+    settings.server.data_dir.join("orders")
+}
+
 /// Compiled plugins.
 pub(crate) fn cache(settings: &Settings) -> PathBuf {
     settings.server.data_dir.join("cache")

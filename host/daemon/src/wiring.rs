@@ -1,12 +1,13 @@
 //! From settings to what the rooms below take.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use wasmail_policy::Chain;
 use wasmail_queue::{Backoff, Policy};
 use wasmail_server::{
-    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, ListenerConfig, MaildirConfig, NextHopConfig,
+    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, MaildirConfig, NextHopConfig,
     ServerConfig, SpoolConfig,
 };
 use wasmail_smtp::SessionConfig;
@@ -43,11 +44,12 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins) -> ListenerCon
             LineEndings::Normalise => wasmail_smtp::LineEndings::Normalise,
         },
     };
+    let chain = Chain::new(plugins.bindings(listener.plugins.as_deref()));
     ListenerConfig {
         name: listener.name.clone(),
         address: listener.address,
         session: Arc::new(session),
-        chain: Arc::new(Chain::new(plugins.bindings(listener.plugins.as_deref()))),
+        chain: Arc::new(chain.with_routes(settings.route.iter().map(|route| route.name.clone()).collect())),
         reverse_dns: reverse_dns(listener.reverse_dns.unwrap_or(settings.dns.reverse)),
         relaying: listener.relaying,
     }
@@ -80,30 +82,41 @@ pub(crate) fn retry(settings: &Settings) -> Policy {
 fn delivery(settings: &Settings) -> DeliveryConfig {
     let delivery = &settings.delivery;
     let destination = match delivery.kind {
-        DeliveryKind::Maildir => Destination::Maildir(maildir(settings)),
-        DeliveryKind::Smtp => Destination::NextHop(next_hop(settings)),
+        DeliveryKind::Maildir => Destination::Maildir(maildir(settings, &delivery.path, delivery.layout)),
+        DeliveryKind::Smtp => Destination::NextHop(next_hop(settings, delivery.next_hop.as_deref())),
         DeliveryKind::Discard => Destination::Discard,
     };
-    DeliveryConfig { destination, concurrency: delivery.concurrency, retry: retry(settings) }
+    DeliveryConfig {
+        usual: LaneConfig { destination, concurrency: delivery.concurrency, retry: retry(settings) },
+        routes: settings.route.iter().map(|way| (way.name.clone(), route(settings, way))).collect(),
+        orders: paths::orders(settings),
+    }
 }
 
-fn maildir(settings: &Settings) -> MaildirConfig {
+fn route(settings: &Settings, route: &config::Route) -> LaneConfig {
+    let destination = match (route.kind, &route.path) {
+        (DeliveryKind::Maildir, Some(path)) => Destination::Maildir(maildir(settings, path, route.layout)),
+        _ => Destination::NextHop(next_hop(settings, route.next_hop.as_deref())),
+    };
+    LaneConfig { destination, concurrency: route.concurrency, retry: retry(settings) }
+}
+
+fn maildir(settings: &Settings, root: &Path, layout: config::MaildirLayout) -> MaildirConfig {
     use wasmail_server::MaildirLayout;
-    let delivery = &settings.delivery;
     MaildirConfig {
-        root: delivery.path.clone(),
-        layout: match delivery.layout {
+        root: root.to_owned(),
+        layout: match layout {
             config::MaildirLayout::PerRecipient => MaildirLayout::PerRecipient,
             config::MaildirLayout::Single => MaildirLayout::Single,
         },
         hostname: settings.server.hostname.clone(),
-        sync: delivery.sync,
+        sync: settings.delivery.sync,
     }
 }
 
-fn next_hop(settings: &Settings) -> NextHopConfig {
+fn next_hop(settings: &Settings, text: Option<&str>) -> NextHopConfig {
     let delivery = &settings.delivery;
-    let text = delivery.next_hop.as_deref().unwrap_or_default();
+    let text = text.unwrap_or_default();
     let (host, port) = config::next_hop(text).expect("the settings were checked: kind = \"smtp\" has a good next hop");
     NextHopConfig {
         host,
@@ -129,7 +142,7 @@ mod tests {
         assert_eq!(connections(&settings), ConnectionLimits::default());
         assert_eq!(dns(&settings), DnsConfig::default());
         assert_eq!(retry(&settings), Policy::default());
-        assert_eq!(settings.delivery.concurrency, DeliveryConfig::CONCURRENCY);
+        assert_eq!(settings.delivery.concurrency, LaneConfig::CONCURRENCY);
         assert_eq!(settings.delivery.connect_timeout, NextHopConfig::CONNECT_TIMEOUT);
         assert_eq!(settings.delivery.idle_timeout, NextHopConfig::IDLE_TIMEOUT);
         assert_eq!(settings.server.drain_timeout, ServerConfig::DRAIN_TIMEOUT);

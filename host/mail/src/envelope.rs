@@ -58,4 +58,15 @@ pub struct Envelope {
     pub smtputf8: bool,
     /// Who is to have the message; never empty when it is committed.
     pub recipients: Vec<Recipient>,
+    /// What policy wants done with it.
+    pub handling: Handling,
+}
+
+/// What policy wants done with a message, other than delivering it the usual way.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Handling {
+    /// The configured route that takes it, by name.
+    pub route: Option<String>,
+    /// Why it is held for the operator to look at.
+    pub quarantine: Option<String>,
 }

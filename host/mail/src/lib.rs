@@ -16,7 +16,7 @@ pub use address::{AddressError, Domain, ForwardPath, Mailbox, ReversePath};
 pub use connection::{
     Auth, Connection, Counters, Dispositions, Hello, HelloVerb, Local, Proxy, ProxyKind, Remote, Tls,
 };
-pub use envelope::{BodyType, Envelope, Recipient};
+pub use envelope::{BodyType, Envelope, Handling, Recipient};
 pub use header::{Field, FieldError, HeaderSection, valid_field_name};
 pub use ip::{canonical, is_local, is_private};
 pub use parameter::{Parameter, ParameterError, valid_keyword, valid_value};

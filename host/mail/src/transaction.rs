@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{BodyType, Dispositions, Envelope, HeaderSection, Parameter, Recipient, ReversePath};
+use crate::{BodyType, Dispositions, Envelope, Handling, HeaderSection, Parameter, Recipient, ReversePath};
 
 /// Everything that is known of a transaction. Notes and results stand beside it, in `policy`.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct Transaction {
     pub relaying: bool,
     /// The recipients accepted so far, and those that policy added.
     pub recipients: Vec<Recipient>,
+    /// What policy wants done with the message.
+    pub handling: Handling,
     /// Recipients by the answer to RCPT.
     pub recipient_counts: Dispositions,
     /// Octets of content received so far, after dot-unstuffing.
@@ -48,6 +50,7 @@ impl Transaction {
             declared_size: None,
             relaying,
             recipients: Vec::new(),
+            handling: Handling::default(),
             recipient_counts: Dispositions::default(),
             size: 0,
             header: Arc::default(),
@@ -65,6 +68,7 @@ impl Transaction {
             body: self.body,
             smtputf8: self.smtputf8,
             recipients: self.recipients.clone(),
+            handling: self.handling.clone(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::apply::apply;
+use crate::apply::{Powers, apply};
 use crate::{Answer, Body, Context, Fault, Grants, Hook, Outcome, Plugin, Question, Step, Verdict, together};
 
 /// What becomes of a question when a plugin fails to answer it.
@@ -55,6 +55,8 @@ pub struct Chain {
     /// The bindings to ask at each hook, so that a hook nobody exports costs nothing: in groups, whose members are asked
     /// at the same time.
     by_hook: [Vec<Vec<usize>>; Hook::ALL.len()],
+    /// The routes that there are.
+    routes: Vec<String>,
 }
 
 impl Chain {
@@ -76,7 +78,13 @@ impl Chain {
             let wants = |at: &usize| bindings[*at].plugin.hooks().contains(hook);
             group(&bindings, (0..bindings.len()).filter(wants).collect())
         });
-        Self { bindings, by_hook }
+        Self { bindings, by_hook, routes: Vec::new() }
+    }
+
+    /// Names the routes that messages may be sent by; without any, `set-route` is a fault.
+    #[must_use]
+    pub fn with_routes(self, routes: Vec<String>) -> Self {
+        Self { routes, ..self }
     }
 
     /// The bindings in order.
@@ -121,7 +129,7 @@ impl Chain {
             return None;
         }
         let answer = binding.plugin.ask(&Question { hook, context, body }).await;
-        binding.judge(hook, context, answer)
+        binding.judge(hook, context, answer, &self.routes)
     }
 
     /// Asks several at the same time and takes their answers in order.
@@ -139,7 +147,7 @@ impl Chain {
         while !waiting.is_empty() {
             let answers = together::ask(&waiting, &Question { hook, context, body }).await;
             for (binding, answer) in waiting.drain(..answers.len()).zip(answers) {
-                let decision = binding.judge(hook, context, answer);
+                let decision = binding.judge(hook, context, answer, &self.routes);
                 if decision.is_some() {
                     return decision;
                 }
@@ -151,8 +159,9 @@ impl Chain {
 
 impl Binding {
     /// Applies an answer. Returns the decision, if it is one.
-    fn judge(&self, hook: Hook, context: &mut Context, answer: Answer) -> Option<Decision> {
-        let applied = answer.outcome.and_then(|outcome| self.take(hook, context, outcome));
+    fn judge(&self, hook: Hook, context: &mut Context, answer: Answer, routes: &[String]) -> Option<Decision> {
+        let powers = Powers { grants: self.grants, routes };
+        let applied = answer.outcome.and_then(|outcome| self.take(hook, context, powers, outcome));
         let (verdict, name, fault) = match applied {
             Ok(verdict) => (verdict, None, false),
             Err(fault) => {
@@ -168,11 +177,11 @@ impl Binding {
         decides.then(|| Decision { verdict, by: Some(Arc::clone(&self.name)), fault })
     }
 
-    fn take(&self, hook: Hook, context: &mut Context, outcome: Outcome) -> Result<Verdict, Fault> {
+    fn take(&self, hook: Hook, context: &mut Context, powers: Powers<'_>, outcome: Outcome) -> Result<Verdict, Fault> {
         if let Some(footprint) = self.plugin.footprint() {
             footprint.check(&outcome.mutations)?;
         }
-        apply(context, &self.name, self.grants, hook, &outcome)?;
+        apply(context, &self.name, powers, hook, &outcome)?;
         Ok(outcome.verdict)
     }
 

@@ -178,6 +178,8 @@ fn touched(mutation: &Mutation) -> Touched<'_> {
         Mutation::AddRecipient(_) | Mutation::RemoveRecipient { .. } | Mutation::RewriteRecipient { .. } => {
             Touched::Fact(Fact::Recipients)
         }
+        Mutation::SetReversePath(_) => Touched::Fact(Fact::ReversePath),
+        Mutation::SetRoute(_) | Mutation::Quarantine(_) => Touched::Fact(Fact::Delivery),
         Mutation::SkipPlugin(_) => Touched::Fact(Fact::Skips),
     }
 }

@@ -15,14 +15,28 @@ pub enum Grant {
     EditRecipients,
     /// May accept at `queue` and `queue-outbound`: the message is then the plugin's, and the host forgets it.
     TakeMessages,
+    /// May change the reverse-path.
+    EditReversePath,
+    /// May send a message by another of the configured routes.
+    Route,
+    /// May have a message held for the operator, whose sender is told that it was accepted.
+    Quarantine,
     /// May overturn at `deny` what another plugin refused.
     OverturnDenials,
 }
 
 impl Grant {
     /// All grants.
-    pub const ALL: [Self; 5] =
-        [Self::Relaying, Self::AcceptRecipients, Self::EditRecipients, Self::TakeMessages, Self::OverturnDenials];
+    pub const ALL: [Self; 8] = [
+        Self::Relaying,
+        Self::AcceptRecipients,
+        Self::EditRecipients,
+        Self::TakeMessages,
+        Self::EditReversePath,
+        Self::Route,
+        Self::Quarantine,
+        Self::OverturnDenials,
+    ];
 
     /// The name in configuration and manifests.
     #[must_use]
@@ -32,6 +46,9 @@ impl Grant {
             Self::AcceptRecipients => "accept-recipients",
             Self::EditRecipients => "edit-recipients",
             Self::TakeMessages => "take-messages",
+            Self::EditReversePath => "edit-reverse-path",
+            Self::Route => "route",
+            Self::Quarantine => "quarantine",
             Self::OverturnDenials => "overturn-denials",
         }
     }
@@ -56,7 +73,7 @@ impl FromStr for Grant {
 
 /// The grants of a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Grants(u8);
+pub struct Grants(u32);
 
 impl Grants {
     /// Whether the grant was given.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use wasmail_mail::Recipient;
+use wasmail_mail::{Parameter, Recipient};
 
 /// Mutations in one answer. A plugin that wants more of a message is doing something else than policy.
 pub const MUTATIONS_MAX: usize = 256;
@@ -39,21 +39,66 @@ pub enum ResultList {
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the fields are those of wit/types.wit, documented there")]
 pub enum Mutation {
-    SetNote { scope: Scope, pointer: String, value: Value },
-    RemoveNote { scope: Scope, pointer: String },
-    AddResult { scope: Scope, list: ResultList, text: String },
-    IncrResult { scope: Scope, key: String, by: f64 },
-    PushResult { scope: Scope, key: String, value: Value },
-    SetResult { scope: Scope, key: String, value: Value },
+    SetNote {
+        scope: Scope,
+        pointer: String,
+        value: Value,
+    },
+    RemoveNote {
+        scope: Scope,
+        pointer: String,
+    },
+    AddResult {
+        scope: Scope,
+        list: ResultList,
+        text: String,
+    },
+    IncrResult {
+        scope: Scope,
+        key: String,
+        by: f64,
+    },
+    PushResult {
+        scope: Scope,
+        key: String,
+        value: Value,
+    },
+    SetResult {
+        scope: Scope,
+        key: String,
+        value: Value,
+    },
     SetRelaying(bool),
     SetRemoteHost(Option<String>),
-    AddHeader { name: String, value: String },
-    PrependHeader { name: String, value: String },
-    ReplaceHeader { position: usize, name: String, value: String },
-    RemoveHeader { position: usize },
+    AddHeader {
+        name: String,
+        value: String,
+    },
+    PrependHeader {
+        name: String,
+        value: String,
+    },
+    ReplaceHeader {
+        position: usize,
+        name: String,
+        value: String,
+    },
+    RemoveHeader {
+        position: usize,
+    },
     AddRecipient(Recipient),
-    RemoveRecipient { position: usize },
-    RewriteRecipient { position: usize, address: String },
+    RemoveRecipient {
+        position: usize,
+    },
+    /// Without parameters the recipient keeps its own.
+    RewriteRecipient {
+        position: usize,
+        address: String,
+        parameters: Option<Vec<Parameter>>,
+    },
+    SetReversePath(String),
+    SetRoute(Option<String>),
+    Quarantine(String),
     Delay(Duration),
     SkipPlugin(String),
     AddCapability(String),
@@ -79,6 +124,9 @@ impl Mutation {
             Self::AddRecipient(_) => "add-recipient",
             Self::RemoveRecipient { .. } => "remove-recipient",
             Self::RewriteRecipient { .. } => "rewrite-recipient",
+            Self::SetReversePath(_) => "set-reverse-path",
+            Self::SetRoute(_) => "set-route",
+            Self::Quarantine(_) => "quarantine",
             Self::Delay(_) => "delay",
             Self::SkipPlugin(_) => "skip-plugin",
             Self::AddCapability(_) => "add-capability",

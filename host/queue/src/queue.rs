@@ -153,6 +153,12 @@ impl<Id: Copy + Ord + Hash> Queue<Id> {
         true
     }
 
+    /// Whether the message is handed out: an attempt is under way.
+    #[must_use]
+    pub fn is_handed_out(&self, id: Id) -> bool {
+        self.messages.contains_key(&id) && !self.schedule.contains(id)
+    }
+
     /// Forgets a message.
     pub fn forget(&mut self, id: Id) {
         self.schedule.remove(id);

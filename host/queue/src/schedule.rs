@@ -35,6 +35,12 @@ impl<Id: Copy + Ord + Hash> Schedule<Id> {
         Some(due)
     }
 
+    /// Whether `id` is put down.
+    #[must_use]
+    pub fn contains(&self, id: Id) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
     /// Takes off the one that is due longest, if any is due; the smaller id of two that are due at once.
     pub fn pop_due(&mut self, now: SystemTime) -> Option<Id> {
         let (due, id) = *self.by_time.first()?;

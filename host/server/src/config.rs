@@ -1,5 +1,6 @@
 //! What the operator settles, as values. The daemon reads them from its file; every default has its reason here.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -117,9 +118,20 @@ pub struct SpoolConfig {
     pub options: Options,
 }
 
-/// Where accepted messages go, how many at once, and how often they are tried.
+/// Where accepted messages go.
 #[derive(Debug, Clone)]
 pub struct DeliveryConfig {
+    /// The usual way.
+    pub usual: LaneConfig,
+    /// Other ways, by the name with which policy chooses them.
+    pub routes: BTreeMap<String, LaneConfig>,
+    /// Where the operator's orders about single messages are left; made if it is missing.
+    pub orders: PathBuf,
+}
+
+/// Where messages go, how many at once, and how often they are tried.
+#[derive(Debug, Clone)]
+pub struct LaneConfig {
     /// Where they go.
     pub destination: Destination,
     /// Messages on their way at once.
@@ -131,8 +143,8 @@ pub struct DeliveryConfig {
     pub retry: Policy,
 }
 
-impl DeliveryConfig {
-    /// [`DeliveryConfig::concurrency`] when nothing is said.
+impl LaneConfig {
+    /// [`LaneConfig::concurrency`] when nothing is said.
     pub const CONCURRENCY: usize = 20;
 }
 

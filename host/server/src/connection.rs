@@ -300,11 +300,12 @@ impl Client<'_, '_> {
 
     async fn commit(&mut self, commit: Commit) {
         let recipients = commit.envelope.recipients.len();
+        let handling = commit.envelope.handling.clone();
         let outcome = self.receiving.commit(&self.house.spool, commit).await;
         self.now = now();
         let outcome = match outcome {
             Ok(id) => {
-                self.house.delivery.accepted(id, recipients, self.now.wall);
+                self.house.delivery.accepted(id, recipients, &handling, self.now.wall);
                 Ok(id.to_string())
             }
             Err(failure) => Err(failure),

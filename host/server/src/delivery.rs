@@ -1,64 +1,61 @@
-//! Carries committed messages to where they go, and tells queue and spool what became of them.
+//! Where committed messages go: the usual way or another that policy chose, each a lane of its own.
 
 mod attempt;
+mod lane;
 mod maildir;
 mod next_hop;
+mod orders;
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
-use wasmail_queue::{Queue, Recipient};
+use wasmail_mail::Handling;
 use wasmail_spool::{RecipientState, Recovered, Spool, SpoolId};
 
-use crate::stop::{Phase, Stop};
-use crate::{DeliveryConfig, Destination, StartError};
+use crate::stop::Stop;
+use crate::{DeliveryConfig, StartError};
 
-use attempt::Carrier;
-use maildir::Maildir;
-use next_hop::NextHop;
+use lane::{Lane, Work};
+use orders::Clerk;
 
-/// Longest that we sleep in one go: due times are wall-clock times, and that clock may be set.
-const NAP: Duration = Duration::from_secs(60);
-/// How long running deliveries may go on when everything else has ended.
-const LAST_DELIVERIES: Duration = Duration::from_secs(10);
+pub use orders::{Order, order};
 
 /// Where sessions hand in what they have committed.
 #[derive(Debug, Clone)]
-pub(crate) struct Deliveries(mpsc::UnboundedSender<Accepted>);
-
-/// A message that has just been committed. The spool bounds how many there can be.
-#[derive(Debug)]
-struct Accepted {
-    id: SpoolId,
-    recipients: usize,
-    at: SystemTime,
+pub(crate) struct Deliveries {
+    usual: UnboundedSender<Work>,
+    routes: Arc<HashMap<String, UnboundedSender<Work>>>,
 }
 
 impl Deliveries {
-    pub(crate) fn accepted(&self, id: SpoolId, recipients: usize, at: SystemTime) {
+    /// Takes in a message that has just been committed; one that policy wants held stays where it is.
+    pub(crate) fn accepted(&self, id: SpoolId, recipients: usize, handling: &Handling, at: SystemTime) {
+        if let Some(reason) = &handling.quarantine {
+            let reason = crate::log::Escaped(reason);
+            tracing::warn!(target: "wasmail::delivery", queue_id = %id, %reason, "held: `wasmail queue release` lets it go");
+            return;
+        }
+        self.send(handling.route.as_deref(), Work::Accepted { id, recipients, at });
+    }
+
+    /// Hands work to the lane of a route. Says whether there is one.
+    fn send(&self, route: Option<&str>, work: Work) -> bool {
+        let lane = match route {
+            None => Some(&self.usual),
+            Some(name) => self.routes.get(name),
+        };
         // Without a receiver the server is ending, and the next start finds the message in the spool.
-        let _ = self.0.send(Accepted { id, recipients, at });
+        lane.map(|lane| lane.send(work)).is_some()
     }
 }
 
-/// What the attempts share.
-pub(crate) struct Office {
-    pub(crate) spool: Spool,
-    pub(crate) queue: Mutex<Queue<SpoolId>>,
-    pub(crate) carrier: Carrier,
-}
-
-/// Starts what is due, a bounded number at once.
+/// All lanes.
 pub(crate) struct Delivery {
-    office: Arc<Office>,
-    accepted: mpsc::UnboundedReceiver<Accepted>,
-    concurrency: usize,
-    running: JoinSet<usize>,
-    /// Messages in the hands of those who run.
-    in_hand: usize,
+    lanes: Vec<Lane>,
+    clerk: Clerk,
 }
 
 impl Delivery {
@@ -69,125 +66,56 @@ impl Delivery {
         recovered: Vec<Recovered>,
         now: SystemTime,
     ) -> Result<(Deliveries, Self), StartError> {
-        let (sender, accepted) = mpsc::unbounded_channel();
-        let last_recovered = recovered.iter().map(|message| message.id).max();
-        let office = Arc::new(Office {
-            spool,
-            queue: Mutex::new(Queue::new(config.retry)),
-            carrier: carrier(config.destination, last_recovered)?,
-        });
-        let mut running = JoinSet::new();
-        for message in recovered {
-            resume(&office, message, now, &mut running);
+        let mut sorted = Sorted::new(recovered);
+        let (usual, lane) = Lane::new(config.usual, spool.clone(), sorted.take(None), now)?;
+        let (mut lanes, mut routes) = (vec![lane], HashMap::new());
+        for (name, lane) in config.routes {
+            let (sender, lane) = Lane::new(lane, spool.clone(), sorted.take(Some(&name)), now)?;
+            lanes.push(lane);
+            routes.insert(name, sender);
         }
-        let concurrency = config.concurrency.max(1);
-        Ok((Deliveries(sender), Self { office, accepted, concurrency, running, in_hand: 0 }))
+        sorted.report_rest();
+        let deliveries = Deliveries { usual, routes: Arc::new(routes) };
+        let clerk = Clerk { dir: config.orders, spool, deliveries: deliveries.clone() };
+        Ok((deliveries, Self { lanes, clerk }))
     }
 
     /// Delivers until the server stops; says how many messages are left.
-    pub(crate) async fn run(mut self, stop: Arc<Stop>) -> usize {
-        loop {
-            self.start_due();
-            let nap = self.nap();
-            tokio::select! {
-                accepted = self.accepted.recv() => match accepted {
-                    Some(accepted) => self.take_in(accepted),
-                    None => break,
-                },
-                Some(ended) = self.running.join_next() => self.take_back(ended),
-                () = tokio::time::sleep(nap) => {}
-                () = stop.reached(Phase::Closing) => break,
-            }
-        }
-        self.end().await
-    }
-
-    fn take_in(&mut self, first: Accepted) {
-        let mut queue = self.office.queue.lock();
-        queue.accept(first.id, first.recipients, first.at);
-        while let Ok(next) = self.accepted.try_recv() {
-            queue.accept(next.id, next.recipients, next.at);
-        }
-    }
-
-    fn start_due(&mut self) {
-        while self.in_hand < self.concurrency {
-            let most = (self.concurrency - self.in_hand).min(self.office.batch_max());
-            let batch = self.office.pop_due(most);
-            if batch.is_empty() {
-                return;
-            }
-            self.in_hand += batch.len();
-            self.running.spawn(Arc::clone(&self.office).attempt(batch));
-        }
-    }
-
-    fn take_back(&mut self, ended: Result<usize, tokio::task::JoinError>) {
-        match ended {
-            Ok(count) => self.in_hand = self.in_hand.saturating_sub(count),
-            // Its messages are in the spool, and tried again after the next start; their places stay taken.
-            Err(error) => tracing::error!(%error, "a delivery broke off"),
-        }
-    }
-
-    /// Until the next message is due, or a place is free.
-    fn nap(&self) -> Duration {
-        if self.in_hand >= self.concurrency {
-            return NAP;
-        }
-        let due = self.office.queue.lock().next_due();
-        due.map_or(NAP, |due| due.duration_since(SystemTime::now()).unwrap_or_default().min(NAP))
-    }
-
-    async fn end(mut self) -> usize {
-        while let Ok(accepted) = self.accepted.try_recv() {
-            self.take_in(accepted);
-        }
-        let all = async { while self.running.join_next().await.is_some() {} };
-        if tokio::time::timeout(LAST_DELIVERIES, all).await.is_err() {
-            // They are in the spool, and tried again after the next start.
-            self.running.shutdown().await;
-        }
-        self.office.queue.lock().len()
+    pub(crate) async fn run(self, stop: Arc<Stop>) -> usize {
+        let clerk = tokio::spawn(self.clerk.run(Arc::clone(&stop)));
+        let lanes: JoinSet<usize> = self.lanes.into_iter().map(|lane| lane.run(Arc::clone(&stop))).collect();
+        let waiting = lanes.join_all().await.into_iter().sum();
+        clerk.abort();
+        waiting
     }
 }
 
-impl Office {
-    fn pop_due(&self, most: usize) -> Vec<attempt::Due> {
-        let (mut queue, now) = (self.queue.lock(), SystemTime::now());
-        std::iter::from_fn(|| queue.pop_due(now)).take(most).collect()
-    }
-}
+/// What the spool still held, by route.
+struct Sorted(HashMap<Option<Arc<str>>, Vec<Recovered>>);
 
-fn carrier(destination: Destination, last_recovered: Option<SpoolId>) -> Result<Carrier, StartError> {
-    Ok(match destination {
-        Destination::Maildir(config) => Carrier::Maildir(Arc::new(Maildir::open(config, last_recovered)?)),
-        Destination::NextHop(config) => Carrier::NextHop(NextHop::new(config)),
-        Destination::Discard => Carrier::Discard,
-    })
-}
-
-/// Takes up a message where it was left. One whose recipients are all through is finished, unless somebody failed:
-/// that one stays for the operator to see.
-fn resume(office: &Arc<Office>, message: Recovered, now: SystemTime, running: &mut JoinSet<usize>) {
-    let waiting = message.recipients.iter().map(|state| waiting(state, now)).collect();
-    let failed = message.recipients.iter().any(|state| matches!(state, RecipientState::Failed { .. }));
-    if office.queue.lock().insert(message.id, message.id.time(), waiting) || failed {
-        return;
-    }
-    let (office, id) = (Arc::clone(office), message.id);
-    running.spawn(async move {
-        office.finish(id).await;
-        0
-    });
-}
-
-fn waiting(state: &RecipientState, now: SystemTime) -> Recipient {
-    match state {
-        RecipientState::Pending => Recipient::Waiting { attempts: 0, due: now },
-        RecipientState::Deferred(deferral) => {
-            Recipient::Waiting { attempts: deferral.attempts, due: deferral.next_attempt }
+impl Sorted {
+    fn new(recovered: Vec<Recovered>) -> Self {
+        let is_held = |state: &RecipientState| matches!(state, RecipientState::Held { .. });
+        let held = recovered.iter().filter(|message| message.recipients.iter().any(is_held)).count();
+        if held > 0 {
+            tracing::warn!(held, "messages are held: `wasmail queue list` shows them");
         }
-        RecipientState::Delivered | RecipientState::Failed { .. } => Recipient::Finished,
+        let mut by_route: HashMap<_, Vec<_>> = HashMap::new();
+        for message in recovered {
+            by_route.entry(message.route.clone()).or_default().push(message);
+        }
+        Self(by_route)
+    }
+
+    fn take(&mut self, route: Option<&str>) -> Vec<Recovered> {
+        self.0.remove(&route.map(Arc::from)).unwrap_or_default()
+    }
+
+    /// A route that is configured no more keeps its messages until it is there again.
+    fn report_rest(&self) {
+        for (route, messages) in &self.0 {
+            let route = route.as_deref().unwrap_or_default();
+            tracing::error!(route, messages = messages.len(), "messages wait for a route that is not configured");
+        }
     }
 }

@@ -15,8 +15,9 @@ mod server;
 mod stop;
 
 pub use config::{
-    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, ListenerConfig, MaildirConfig, MaildirLayout,
+    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, MaildirConfig, MaildirLayout,
     NextHopConfig, ReverseDns, ServerConfig, SpoolConfig,
 };
+pub use delivery::{Order, order};
 pub use error::StartError;
 pub use server::{Server, Stopped};

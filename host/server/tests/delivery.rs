@@ -10,7 +10,8 @@ use std::time::{Duration, SystemTime};
 use peer::{Peer, Script};
 use support::{Home, Wanted, delivered, to_next_hop, until};
 use wasmail_mail::{BodyType, Envelope, ForwardPath, Recipient, ReversePath};
-use wasmail_server::{MaildirLayout, Stopped};
+use wasmail_policy::{Hook, Mutation, Verdict};
+use wasmail_server::{MaildirLayout, Order, Stopped};
 use wasmail_spool::{Inspection, RecipientState, Spool, SpoolId};
 
 const DONE: Stopped = Stopped { cut_off: 0, waiting: 0 };
@@ -28,6 +29,7 @@ async fn leave_in_spool(home: &Home, to: &[&str], body: &str) -> SpoolId {
         body: BodyType::SevenBit,
         smtputf8: false,
         recipients: to.iter().map(recipient).collect(),
+        handling: Default::default(),
     };
     let header = "Subject: kept\r\n\r\n".into();
     draft.seal().await.unwrap().commit(envelope, header).await.unwrap()
@@ -276,4 +278,80 @@ async fn without_a_next_hop_a_message_waits() {
     assert!(deferral.reply.starts_with("4.4.1 failed to connect to 127.0.0.1:"), "{}", deferral.reply);
     assert!(deferral.attempts == 1 && deferral.next_attempt > SystemTime::now() + Duration::from_secs(100));
     assert_eq!(server.stop().await, Stopped { cut_off: 0, waiting: 1 });
+}
+
+/// A plugin that sends the message by a route, or holds it.
+fn handles(mutation: Mutation) -> Wanted {
+    let plugin = support::says("handler", Hook::DataPost, Verdict::Next, vec![mutation]);
+    Wanted { plugins: vec![plugin], ..Wanted::default() }
+}
+
+fn the_only_message(home: &Home) -> SpoolId {
+    let messages = Inspection::open(&home.spool()).unwrap().messages();
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    messages[0].id
+}
+
+#[tokio::test]
+async fn policy_sends_a_message_by_another_route() {
+    let (home, gateway) = (Home::new(), Peer::start([Script::default()]).await);
+    let route = |peer: &Peer| vec![("gateway".to_owned(), to_next_hop(peer.address))];
+    let wanted = Wanted { routes: route(&gateway), ..handles(Mutation::SetRoute(Some("gateway".into()))) };
+    let server = send(&home, wanted, &["b@example.org"], "A: b\r\n\r\nby the gateway\r\n").await;
+    until(|| gateway.messages() == 1).await;
+    assert_eq!(server.stop().await, DONE);
+    assert!(!home.maildir().join("example.org/b/new").exists());
+    // What waits for a route that is configured no more waits until it is there again.
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let wanted = Wanted {
+        routes: vec![("gateway".into(), to_next_hop(gone))],
+        ..handles(Mutation::SetRoute(Some("gateway".into())))
+    };
+    let server = send(&home, wanted, &["b@example.org"], "A: b\r\n\r\nlater\r\n").await;
+    server.stop().await;
+    let server = home.start(Wanted::default());
+    assert_eq!(server.stop().await.waiting, 0, "no lane has it");
+    let server = home.start(Wanted { routes: route(&gateway), ..Wanted::default() });
+    until(|| gateway.messages() == 2).await;
+    assert_eq!(server.stop().await, DONE);
+    assert!(states(&home).is_empty());
+}
+
+#[tokio::test]
+async fn a_held_message_waits_for_the_operator_even_over_a_restart() {
+    let home = Home::new();
+    let server =
+        send(&home, handles(Mutation::Quarantine("looks odd".into())), &["b@example.org"], "A: b\r\n\r\nodd\r\n").await;
+    assert_eq!(server.stop().await, DONE);
+    let held = RecipientState::Held { reason: "looks odd".into() };
+    assert_eq!(states(&home), [[held]]);
+    let server = home.start(Wanted::default());
+    wasmail_server::order(&home.orders(), Order::Release, the_only_message(&home)).unwrap();
+    let copy = delivered(&home.maildir().join("example.org/b"), 1).await.remove(0);
+    assert!(copy.ends_with(b"odd\r\n"));
+    until(|| fs::read_dir(home.orders()).unwrap().next().is_none()).await;
+    assert_eq!(server.stop().await, DONE);
+    assert!(states(&home).is_empty());
+}
+
+#[tokio::test]
+async fn the_operator_removes_a_message_or_has_it_tried_again() {
+    let home = Home::new();
+    let refusing = Peer::start([Script { rcpt: &["550 5.1.1 no"], ..Script::default() }]).await;
+    let server = send(&home, to(&refusing), &["b@example.org"], "A: b\r\n\r\nagain\r\n").await;
+    until(|| matches!(states(&home)[..], [ref one] if matches!(one[..], [RecipientState::Failed { .. }]))).await;
+    server.stop().await;
+    // Given while no server runs, an order is carried out by the next one.
+    wasmail_server::order(&home.orders(), Order::Retry, the_only_message(&home)).unwrap();
+    let server = home.start(Wanted::default());
+    delivered(&home.maildir().join("example.org/b"), 1).await;
+    assert_eq!(server.stop().await, DONE);
+    let server =
+        send(&home, handles(Mutation::Quarantine("spam".into())), &["c@example.org"], "A: b\r\n\r\nspam\r\n").await;
+    wasmail_server::order(&home.orders(), Order::Remove, the_only_message(&home)).unwrap();
+    fs::write(home.orders().join("what-is-this"), "").unwrap();
+    until(|| states(&home).is_empty()).await;
+    until(|| fs::read_dir(home.orders()).unwrap().count() == 1).await;
+    assert_eq!(server.stop().await, DONE);
+    assert!(!home.maildir().join("example.org/c/new").exists());
 }

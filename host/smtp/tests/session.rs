@@ -270,7 +270,7 @@ fn a_message_whose_recipients_were_all_removed_is_not_lost_in_silence() {
 
 #[test]
 fn a_rewritten_recipient_is_the_one_that_counts() {
-    let rewrite = Mutation::RewriteRecipient { position: 0, address: "other@example.test".into() };
+    let rewrite = Mutation::RewriteRecipient { position: 0, address: "other@example.test".into(), parameters: None };
     let mut rehearsal = greeted(vec![says(at(Hook::Rcpt), Verdict::Accept(None), vec![rewrite])]);
     deliver(&mut rehearsal);
     let recipients: &[Recipient] = &rehearsal.messages()[0].envelope.recipients;

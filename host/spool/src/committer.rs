@@ -39,10 +39,24 @@ pub(crate) struct Request {
 
 /// What a durable record means.
 pub(crate) enum Change {
-    Accept { id: SpoolId, recipients: usize, body: BodyPlace, file: Option<Arc<BodyFile>> },
-    States { id: SpoolId, states: Vec<(usize, RecipientState)> },
-    Done { id: SpoolId },
-    Move { id: SpoolId, live: Live },
+    Accept {
+        id: SpoolId,
+        recipients: Vec<RecipientState>,
+        route: Option<Arc<str>>,
+        body: BodyPlace,
+        file: Option<Arc<BodyFile>>,
+    },
+    States {
+        id: SpoolId,
+        states: Vec<(usize, RecipientState)>,
+    },
+    Done {
+        id: SpoolId,
+    },
+    Move {
+        id: SpoolId,
+        live: Live,
+    },
 }
 
 impl Change {
@@ -270,9 +284,9 @@ impl Committer {
 
     fn apply_one(&self, index: &mut Index, change: Change, place: Place) {
         match change {
-            Change::Accept { id, recipients, body, file } => {
+            Change::Accept { id, recipients, route, body, file } => {
                 file.iter().for_each(|file| file.keep());
-                index.put(id, Live { place, recipients: vec![RecipientState::Pending; recipients], body });
+                index.put(id, Live { place, recipients, body, route });
             }
             Change::States { id, states } => index.set_states(id, states),
             Change::Move { id, live } => {

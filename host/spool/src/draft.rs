@@ -223,17 +223,22 @@ impl SealedDraft {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a message needs a recipient").into());
         }
         let (body, file) = self.sync_body().await?;
-        let recipients = envelope.recipients.len();
+        let first_state = match &envelope.handling.quarantine {
+            Some(reason) => RecipientState::Held { reason: reason.clone() }.bounded(),
+            None => RecipientState::Pending,
+        };
+        let recipients = vec![first_state; envelope.recipients.len()];
+        let route = envelope.handling.route.as_deref().map(Arc::from);
         let accepted = Accepted {
             id: self.id,
             accepted_at: SystemTime::now(),
             envelope,
-            recipients: vec![RecipientState::Pending; recipients],
+            recipients: recipients.clone(),
             header_len: header.len(),
             body,
         };
         let payload = accepted.encode(header, self.body.in_memory())?;
-        let change = Change::Accept { id: self.id, recipients, body, file };
+        let change = Change::Accept { id: self.id, recipients, route, body, file };
         self.committing.write(|reply| Order::Write(Request { payload, change, reply: Some(reply) })).await?;
         Ok(self.id)
     }

@@ -27,6 +27,8 @@ pub(crate) struct Live {
     pub(crate) recipients: Vec<RecipientState>,
     /// Where its body lies.
     pub(crate) body: BodyPlace,
+    /// The route that it goes by, when it is not the usual one.
+    pub(crate) route: Option<Arc<str>>,
 }
 
 /// One file of the journal.
@@ -172,7 +174,7 @@ mod tests {
 
     fn live(segment: u64, offset: u64) -> Live {
         let place = Place { segment, offset, len: 100 };
-        Live { place, recipients: vec![RecipientState::Pending; 2], body: BodyPlace::Inline { len: 0 } }
+        Live { place, recipients: vec![RecipientState::Pending; 2], body: BodyPlace::Inline { len: 0 }, route: None }
     }
 
     #[test]

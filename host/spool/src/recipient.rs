@@ -11,6 +11,11 @@ pub enum RecipientState {
     /// Not tried yet.
     #[default]
     Pending,
+    /// Not to be tried before the operator says so.
+    Held {
+        /// Why.
+        reason: String,
+    },
     /// Tried in vain, to be tried again.
     Deferred(Deferral),
     /// Delivered, or the next hop has taken responsibility.
@@ -42,7 +47,9 @@ impl RecipientState {
 
     /// The same with a reply of at most [`REPLY_MAX`] octets.
     pub(crate) fn bounded(mut self) -> Self {
-        if let Self::Failed { reply } | Self::Deferred(Deferral { reply, .. }) = &mut self {
+        if let Self::Failed { reply } | Self::Held { reason: reply } | Self::Deferred(Deferral { reply, .. }) =
+            &mut self
+        {
             reply.truncate(reply.floor_char_boundary(REPLY_MAX));
         }
         self

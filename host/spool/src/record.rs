@@ -88,6 +88,7 @@ enum StateDto {
     Deferred { attempts: u32, next_attempt_ms: u64, reply: String },
     Delivered,
     Failed { reply: String },
+    Held { reason: String },
 }
 
 impl SegmentRecord {
@@ -200,6 +201,7 @@ impl From<&RecipientState> for StateDto {
             RecipientState::Pending => Self::Pending,
             RecipientState::Delivered => Self::Delivered,
             RecipientState::Failed { reply } => Self::Failed { reply: reply.clone() },
+            RecipientState::Held { reason } => Self::Held { reason: reason.clone() },
             RecipientState::Deferred(deferral) => Self::Deferred {
                 attempts: deferral.attempts,
                 next_attempt_ms: to_ms(deferral.next_attempt),
@@ -215,6 +217,7 @@ impl From<StateDto> for RecipientState {
             StateDto::Pending => Self::Pending,
             StateDto::Delivered => Self::Delivered,
             StateDto::Failed { reply } => Self::Failed { reply },
+            StateDto::Held { reason } => Self::Held { reason },
             StateDto::Deferred { attempts, next_attempt_ms, reply } => {
                 Self::Deferred(Deferral { attempts, next_attempt: from_ms(next_attempt_ms), reply })
             }
@@ -245,7 +248,7 @@ mod tests {
         let accepted = Accepted {
             id: SpoolId::from_u64(77),
             accepted_at: from_ms(5),
-            recipients: vec![RecipientState::Deferred(deferral), RecipientState::Failed { reply: "550 no".to_owned() }],
+            recipients: vec![RecipientState::Deferred(deferral), RecipientState::Held { reason: "odd".to_owned() }],
             envelope,
             header_len: 9,
             body: BodyPlace::Inline { len: 4 },

@@ -11,6 +11,7 @@ use crate::storage::{Folder, Storage};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 mod repair;
 pub(crate) use repair::{repair, set_aside};
@@ -146,7 +147,8 @@ impl Journal {
             Kind::Segment => return Ok(()),
             Kind::Accepted => {
                 let (accepted, ..) = Accepted::decode(&frame.payload)?;
-                let live = Live { place, recipients: accepted.recipients, body: accepted.body };
+                let route = accepted.envelope.handling.route.map(Arc::from);
+                let live = Live { place, recipients: accepted.recipients, body: accepted.body, route };
                 self.index.put(accepted.id, live);
                 accepted.id
             }

@@ -4,6 +4,7 @@ use crate::body::blocking;
 use crate::committer::{Change, Committer, Order, Receipt, Request};
 use crate::error::CommitError;
 use crate::id::IdSource;
+use crate::index::Live;
 use crate::message::Message;
 use crate::record::{Outcomes, encode_done};
 use crate::recover::{self, Journal};
@@ -32,6 +33,8 @@ pub struct Recovered {
     pub id: SpoolId,
     /// One state for each recipient of the envelope, in its order.
     pub recipients: Vec<RecipientState>,
+    /// The route that it goes by, when it is not the usual one.
+    pub route: Option<Arc<str>>,
 }
 
 impl Spool {
@@ -120,8 +123,9 @@ impl Spool {
 }
 
 pub(crate) fn recovered(journal: &Journal) -> Vec<Recovered> {
-    let messages = journal.index.iter();
-    let mut all: Vec<_> = messages.map(|(id, live)| Recovered { id, recipients: live.recipients.clone() }).collect();
+    let recover =
+        |(id, live): (SpoolId, &Live)| Recovered { id, recipients: live.recipients.clone(), route: live.route.clone() };
+    let mut all: Vec<_> = journal.index.iter().map(recover).collect();
     all.sort_unstable_by_key(|message| message.id);
     all
 }

@@ -22,6 +22,7 @@ fn envelope(number: u64) -> Envelope {
         body: BodyType::SevenBit,
         smtputf8: false,
         recipients: vec![Recipient { path, parameters: Vec::new() }],
+        handling: Default::default(),
     }
 }
 

@@ -12,6 +12,7 @@ async fn commit(spool: &Spool, length: usize) -> SpoolId {
         body: BodyType::SevenBit,
         smtputf8: false,
         recipients: vec![recipient("<one@example.test>"), recipient("<two@example.test>")],
+        handling: Default::default(),
     };
     let mut draft = spool.draft();
     draft.append(&vec![b'x'; length]).await.unwrap();

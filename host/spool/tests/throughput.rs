@@ -18,6 +18,7 @@ fn envelope() -> Envelope {
         body: BodyType::SevenBit,
         smtputf8: false,
         recipients: vec![Recipient { path, parameters: Vec::new() }],
+        handling: Default::default(),
     }
 }
 

@@ -138,8 +138,16 @@ fn mutation(mutation: wit::Mutation) -> Result<Mutation, String> {
         }
         Wit::RemoveRecipient(position) => Mutation::RemoveRecipient { position: position as usize },
         Wit::RewriteRecipient(rewrite) => {
-            Mutation::RewriteRecipient { position: rewrite.position as usize, address: rewrite.address }
+            let parameters = rewrite.parameters.as_deref().map(parameters).transpose();
+            Mutation::RewriteRecipient {
+                position: rewrite.position as usize,
+                parameters: parameters.map_err(|why| format!("(rewrite-recipient): {why}"))?,
+                address: rewrite.address,
+            }
         }
+        Wit::SetReversePath(address) => Mutation::SetReversePath(address),
+        Wit::SetRoute(route) => Mutation::SetRoute(route),
+        Wit::Quarantine(reason) => Mutation::Quarantine(reason),
         Wit::Delay(milliseconds) => Mutation::Delay(Duration::from_millis(milliseconds.into())),
         Wit::SkipPlugin(name) => Mutation::SkipPlugin(name),
         Wit::AddCapability(line) => Mutation::AddCapability(line),
@@ -174,11 +182,12 @@ fn json(text: &str) -> Result<Value, String> {
 
 fn recipient(recipient: &wit::RecipientResult) -> Result<Recipient, String> {
     let path = ForwardPath::parse(&format!("<{}>", recipient.address)).map_err(|why| why.to_string())?;
-    let parameters = recipient
-        .parameters
-        .iter()
-        .map(|parameter| Parameter::new(&parameter.keyword, parameter.value.as_deref()).map_err(|why| why.to_string()));
-    Ok(Recipient { path, parameters: parameters.collect::<Result<_, _>>()? })
+    Ok(Recipient { path, parameters: parameters(&recipient.parameters)? })
+}
+
+fn parameters(parameters: &[wit::ParameterResult]) -> Result<Vec<Parameter>, String> {
+    let parse = |parameter: &wit::ParameterResult| Parameter::new(&parameter.keyword, parameter.value.as_deref());
+    parameters.iter().map(parse).collect::<Result<_, _>>().map_err(|why| why.to_string())
 }
 
 #[cfg(test)]

@@ -290,6 +290,8 @@ impl<'a> Records<'a> {
             smtputf8: facts.smtputf8,
             declared_size: facts.declared_size,
             recipients: &self.recipients,
+            route: facts.handling.route.as_deref(),
+            quarantine: facts.handling.quarantine.as_deref(),
             recipient_counts: dispositions(facts.recipient_counts),
             size: facts.size,
             notes: &self.transaction.notes,

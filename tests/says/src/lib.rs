@@ -141,6 +141,15 @@ impl Plugin for Says {
     }
 
     fn data_post(&self, _: &Connection, _: &Transaction, _: &Message) -> Outcome {
+        // What is done with a message that is accepted.
+        let (doing, with) = self.0.get("data-post").and_then(|saying| saying.split_once(' ')).unwrap_or_default();
+        match doing {
+            "quarantine" => return Outcome::next().quarantine(with),
+            "route" => return Outcome::next().set_route(with),
+            "sender" => return Outcome::next().set_reverse_path(with),
+            "to" => return Outcome::next().rewrite_recipient_with(0, with, &["NOTIFY=NEVER"]),
+            _ => {}
+        }
         answer!(self, "data-post", Outcome, |_| Outcome::accept())
     }
 

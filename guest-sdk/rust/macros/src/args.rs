@@ -5,7 +5,16 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Expr, ExprArray, ExprLit, Ident, Lit, Meta, MetaNameValue, Result, Token};
 
 /// Grants of the contract, so that a typing error is found by the compiler.
-const GRANTS: [&str; 5] = ["relaying", "accept-recipients", "edit-recipients", "take-messages", "overturn-denials"];
+const GRANTS: [&str; 8] = [
+    "relaying",
+    "accept-recipients",
+    "edit-recipients",
+    "take-messages",
+    "edit-reverse-path",
+    "route",
+    "quarantine",
+    "overturn-denials",
+];
 
 /// Facts of the contract's `footprint`.
 const FACTS: [&str; 7] = ["relaying", "remote-host", "reverse-path", "recipients", "message", "delivery", "skips"];

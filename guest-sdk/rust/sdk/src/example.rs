@@ -73,6 +73,8 @@ impl Transaction {
             smtputf8: false,
             declared_size: None,
             recipients: Vec::new(),
+            route: None,
+            quarantine: None,
             recipient_counts: none(),
             size: 0,
             notes: Vec::new(),

@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::{
     Changes, CommandOutcome, CommandVerdict, ConnectOutcome, ConnectVerdict, DenyOutcome, DenyVerdict, EnhancedStatus,
     HeaderField, HeaderReplacement, Mutation, NoteChange, NoteRemoval, ObjectingOutcome, ObjectingVerdict, Outcome,
-    Recipient, RecipientRewrite, Refusal, Reply, ReplyingOutcome, ReplyingVerdict, ResultEntry, ResultIncrement,
-    ResultList, ResultValue, Scope, Verdict,
+    Parameter, Recipient, RecipientRewrite, Refusal, Reply, ReplyingOutcome, ReplyingVerdict, ResultEntry,
+    ResultIncrement, ResultList, ResultValue, Scope, Verdict,
 };
 
 macro_rules! outcome {
@@ -276,7 +276,40 @@ macro_rules! transaction_outcome {
             #[must_use]
             pub fn rewrite_recipient(self, position: usize, address: impl Into<String>) -> Self {
                 let (position, address) = (at(position), address.into());
-                self.change(Mutation::RewriteRecipient(RecipientRewrite { position, address }))
+                self.change(Mutation::RewriteRecipient(RecipientRewrite { position, address, parameters: None }))
+            }
+
+            /// Gives the recipient at a position another address and other ESMTP parameters, each as `KEYWORD` or
+            /// `KEYWORD=value`. Needs the grant `edit-recipients`.
+            #[must_use]
+            pub fn rewrite_recipient_with(
+                self,
+                position: usize,
+                address: impl Into<String>,
+                parameters: &[&str],
+            ) -> Self {
+                let (position, address) = (at(position), address.into());
+                let parameters = Some(parameters.iter().map(|text| parameter(text)).collect());
+                self.change(Mutation::RewriteRecipient(RecipientRewrite { position, address, parameters }))
+            }
+
+            /// Changes where failure notices go; the empty text is the null path. Needs the grant `edit-reverse-path`.
+            #[must_use]
+            pub fn set_reverse_path(self, address: impl Into<String>) -> Self {
+                self.change(Mutation::SetReversePath(address.into()))
+            }
+
+            /// Sends the message by one of the operator's routes. Needs the grant `route`.
+            #[must_use]
+            pub fn set_route(self, name: impl Into<String>) -> Self {
+                self.change(Mutation::SetRoute(Some(name.into())))
+            }
+
+            /// Has the message held, once it is accepted, until the operator releases or removes it. Needs the grant
+            /// `quarantine`.
+            #[must_use]
+            pub fn quarantine(self, reason: impl Into<String>) -> Self {
+                self.change(Mutation::Quarantine(reason.into()))
             }
         }
     };
@@ -453,6 +486,15 @@ fn json(value: &impl Serialize) -> String {
 }
 
 /// A position in a list that the host gave us; past `u32` there is nothing.
+/// `KEYWORD` or `KEYWORD=value`; the host checks it.
+fn parameter(text: &str) -> Parameter {
+    let (keyword, value) = match text.split_once('=') {
+        Some((keyword, value)) => (keyword, Some(value.to_owned())),
+        None => (text, None),
+    };
+    Parameter { keyword: keyword.to_ascii_uppercase(), value }
+}
+
 fn at(position: usize) -> u32 {
     u32::try_from(position).unwrap_or(u32::MAX)
 }

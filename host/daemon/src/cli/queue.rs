@@ -8,10 +8,11 @@ use miette::{Diagnostic, IntoDiagnostic};
 use serde_json::{Value, json};
 use thiserror::Error;
 use wasmail_mail::ForwardPath;
+use wasmail_server::Order;
 use wasmail_spool::{Inspection, Message, RecipientState, SpoolId};
 
 use super::check::report;
-use super::{ConfigArgs, QueueCommand, QueueListArgs, QueueShowArgs};
+use super::{ConfigArgs, QueueCommand, QueueListArgs, QueueOrderArgs, QueueShowArgs};
 use crate::config::Loaded;
 use crate::out::{plain, say};
 use crate::paths;
@@ -21,6 +22,9 @@ enum QueueError {
     #[error("the spool {path} cannot be read: {source}")]
     #[diagnostic(help("run this as the user that runs the server, or name its configuration with --config"))]
     Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("the order cannot be left in {path}: {source}")]
+    #[diagnostic(help("run this as the user that runs the server, or name its configuration with --config"))]
+    NoOrder { path: PathBuf, source: std::io::Error },
     #[error("no message {id} waits in the spool {path}")]
     #[diagnostic(help("it may have been delivered meanwhile; `wasmail queue list` shows what waits"))]
     NoMessage { id: SpoolId, path: PathBuf },
@@ -31,6 +35,9 @@ pub(crate) fn run(command: &QueueCommand) -> miette::Result<()> {
     match command {
         QueueCommand::List(args) => list(args),
         QueueCommand::Show(args) => show(args),
+        QueueCommand::Release(args) => give(Order::Release, args),
+        QueueCommand::Retry(args) => give(Order::Retry, args),
+        QueueCommand::Remove(args) => give(Order::Remove, args),
     }
 }
 
@@ -78,6 +85,26 @@ fn show(args: &QueueShowArgs) -> miette::Result<()> {
     Ok(())
 }
 
+/// Leaves orders for the server, which may be running or be started later.
+fn give(order: Order, args: &QueueOrderArgs) -> miette::Result<()> {
+    let named = args.ids.iter().map(|id| id.parse::<SpoolId>()).collect::<Result<Vec<_>, _>>().into_diagnostic()?;
+    let loaded = Loaded::read_here(args.config.config.as_deref());
+    report(&loaded)?;
+    let settings = loaded.settings.as_ref().expect("settings without mistakes are there");
+    let opened = open(&args.config)?;
+    let waiting: Vec<_> = opened.iter().flat_map(|(_, spool)| spool.messages()).map(|message| message.id).collect();
+    if let Some(id) = named.iter().copied().find(|id| !waiting.contains(id)) {
+        return Err(QueueError::NoMessage { id, path: paths::spool(settings) }.into());
+    }
+    let ids = if args.all { waiting } else { named };
+    let dir = paths::orders(settings);
+    for id in &ids {
+        wasmail_server::order(&dir, order, *id).map_err(|source| QueueError::NoOrder { path: dir.clone(), source })?;
+    }
+    say!("{} to {}; a running server does it within two seconds, another when it starts.", ids.len(), order.name());
+    Ok(())
+}
+
 /// The spool of the configured data directory; none when there has never been a server.
 fn open(args: &ConfigArgs) -> miette::Result<Option<(PathBuf, Inspection)>> {
     let loaded = Loaded::read_here(args.config.as_deref());
@@ -96,7 +123,8 @@ fn open(args: &ConfigArgs) -> miette::Result<Option<(PathBuf, Inspection)>> {
 fn as_text(message: &Message) -> String {
     let age = rounded(message.accepted_at().elapsed().unwrap_or_default());
     let envelope = message.envelope();
-    let head = format!("{}  {age} old  {} octets  from {}", message.id(), size(message), envelope.reverse_path);
+    let route = envelope.handling.route.as_deref().map(|route| format!("  by {}", plain(route))).unwrap_or_default();
+    let head = format!("{}  {age} old  {} octets  from {}{route}", message.id(), size(message), envelope.reverse_path);
     let states = envelope.recipients.iter().zip(message.recipients());
     let lines = states.map(|(recipient, state)| format!("\n    to {}: {}", recipient.path, plain(&state_text(state))));
     head + &lines.collect::<String>()
@@ -111,6 +139,7 @@ fn as_json(message: &Message) -> Value {
         "accepted": seconds(message.accepted_at()),
         "size": size(message),
         "from": envelope.reverse_path.to_string(),
+        "route": envelope.handling.route,
         "recipients": states.map(|(recipient, state)| state_json(&recipient.path, state)).collect::<Vec<_>>(),
     })
 }
@@ -119,6 +148,7 @@ fn state_text(state: &RecipientState) -> String {
     match state {
         RecipientState::Pending => "not tried yet".into(),
         RecipientState::Delivered => "delivered".into(),
+        RecipientState::Held { reason } => format!("held: {}", one_line(reason)),
         RecipientState::Failed { reply } => format!("given up: {}", one_line(reply)),
         RecipientState::Deferred(deferral) => {
             let wait = deferral.next_attempt.duration_since(SystemTime::now()).unwrap_or_default();
@@ -133,6 +163,7 @@ fn state_json(path: &ForwardPath, state: &RecipientState) -> Value {
     match state {
         RecipientState::Pending => json!({ "to": to, "state": "pending" }),
         RecipientState::Delivered => json!({ "to": to, "state": "delivered" }),
+        RecipientState::Held { reason } => json!({ "to": to, "state": "held", "reason": reason }),
         RecipientState::Failed { reply } => json!({ "to": to, "state": "failed", "reply": reply }),
         RecipientState::Deferred(deferral) => json!({
             "to": to, "state": "deferred", "attempts": deferral.attempts,

@@ -15,7 +15,7 @@ fn uncommented() -> String {
         !key.is_empty() && key.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
     };
     let line = |line: &'static str| match line.strip_prefix("# ") {
-        Some(rest) if is_key(rest) => rest,
+        Some(rest) if is_key(rest) || rest.starts_with("[[") => rest,
         _ => line,
     };
     REFERENCE.lines().map(line).collect::<Vec<_>>().join("\n")

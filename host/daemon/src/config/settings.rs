@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use wasmail_server::LaneConfig;
+
 use super::decode::{Decode, Size, Table, choice, section, wrong_type};
 use super::limits::Limits;
 use super::{KeyPath, Mistakes};
@@ -29,6 +31,8 @@ section! {
         spool: Spool,
         /// Where accepted messages go.
         delivery: Delivery,
+        /// Other ways that policy may choose.
+        route: Vec<Route> = Vec::new(),
         /// The sandbox.
         engine: Engine,
         /// Policy, in the order in which it is asked.
@@ -175,6 +179,24 @@ section! {
         concurrency: usize,
         /// When a failed delivery is tried again.
         retry: Retry,
+    }
+}
+
+section! {
+    /// Another way for messages.
+    Route {
+        /// The name with which policy chooses it.
+        name: String,
+        /// The way.
+        kind: DeliveryKind,
+        /// The Maildirs' root.
+        path: Option<PathBuf> = None,
+        /// One Maildir for each recipient or one for all.
+        layout: MaildirLayout = MaildirLayout::PerRecipient,
+        /// The next hop, `host:port`.
+        next_hop: Option<String> = None,
+        /// Messages on their way at once.
+        concurrency: usize = LaneConfig::CONCURRENCY,
     }
 }
 

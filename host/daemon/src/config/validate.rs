@@ -21,6 +21,7 @@ pub(super) fn validate(settings: &Settings, mistakes: &mut Mistakes) {
     positive_numbers(settings, mistakes);
     spool(settings, mistakes);
     delivery(settings, mistakes);
+    routes(settings, mistakes);
     plugins(settings, mistakes);
 }
 
@@ -146,19 +147,8 @@ fn spool(settings: &Settings, mistakes: &mut Mistakes) {
 }
 
 fn delivery(settings: &Settings, mistakes: &mut Mistakes) {
-    let at = KeyPath::of(&["delivery", "next_hop"]);
-    match (settings.delivery.kind, &settings.delivery.next_hop) {
-        (DeliveryKind::Smtp, None) => {
-            let help = "name the server that takes our mail, such as next_hop = \"mx.example.org:25\"";
-            mistakes.add_with_help(&at, "missing; delivery.kind = \"smtp\" needs it", help);
-        }
-        (_, Some(text)) => {
-            if let Err(error) = next_hop(text) {
-                mistakes.add(&at, error);
-            }
-        }
-        (_, None) => {}
-    }
+    let delivery = &settings.delivery;
+    hop(delivery.kind, delivery.next_hop.as_deref(), &KeyPath::of(&["delivery"]), mistakes);
     let retry = &settings.delivery.retry;
     let at = KeyPath::of(&["delivery", "retry"]);
     nonzero_time(retry.first, &at.key("first"), mistakes);
@@ -172,6 +162,43 @@ fn delivery(settings: &Settings, mistakes: &mut Mistakes) {
         mistakes.add(&at.key("jitter"), "must be from 0 to 1");
     }
     nonzero_time(retry.lifetime, &at.key("lifetime"), mistakes);
+}
+
+/// Whether the next hop is there when it is needed, and one.
+fn hop(kind: DeliveryKind, text: Option<&str>, section: &KeyPath, mistakes: &mut Mistakes) {
+    let at = section.key("next_hop");
+    match (kind, text) {
+        (DeliveryKind::Smtp, None) => {
+            let help = "name the server that takes our mail, such as next_hop = \"mx.example.org:25\"";
+            mistakes.add_with_help(&at, format!("missing; {section}.kind = \"smtp\" needs it"), help);
+        }
+        (_, Some(text)) => {
+            if let Err(error) = next_hop(text) {
+                mistakes.add(&at, error);
+            }
+        }
+        (_, None) => {}
+    }
+}
+
+fn routes(settings: &Settings, mistakes: &mut Mistakes) {
+    let list = KeyPath::of(&["route"]);
+    let mut names = HashSet::new();
+    for (index, route) in settings.route.iter().enumerate() {
+        let at = list.index(index);
+        name(&route.name, &at.key("name"), &mut names, mistakes);
+        hop(route.kind, route.next_hop.as_deref(), &at, mistakes);
+        match route.kind {
+            DeliveryKind::Maildir if route.path.is_none() => {
+                mistakes.add(&at.key("path"), format!("missing; {at}.kind = \"maildir\" needs it"));
+            }
+            DeliveryKind::Discard => mistakes.add(&at.key("kind"), "a route loses no mail: \"maildir\" or \"smtp\""),
+            _ => {}
+        }
+        if route.concurrency == 0 {
+            mistakes.add(&at.key("concurrency"), "must be 1 at least");
+        }
+    }
 }
 
 /// Reads `host`, `host:port`, `[address]:port`; the port is 25 when left out.

@@ -1,12 +1,16 @@
-//! Edits of the envelope.
+//! Edits of the envelope, and of where the message goes.
 
-use wasmail_mail::{ForwardPath, Recipient};
+use wasmail_mail::{ForwardPath, Handling, Mailbox, Parameter, Recipient, ReversePath};
 
-use super::{Draft, Why, granted};
+use super::{Draft, Why, clean, granted};
 use crate::Grant;
 
 /// Recipients that a transaction can be given in all; a message to more people is several messages.
 pub(super) const RECIPIENTS_MAX: usize = 1_000;
+/// Parameters of one recipient; the extensions that there are define five.
+pub(super) const PARAMETERS_MAX: usize = 16;
+/// Octets of the reason for a quarantine, a line in a listing.
+pub(super) const REASON_MAX: usize = 256;
 
 impl Draft<'_> {
     fn recipients(&mut self) -> Result<&mut Vec<Recipient>, Why> {
@@ -18,6 +22,7 @@ impl Draft<'_> {
 
     pub(super) fn add_recipient(&mut self, recipient: &Recipient) -> Result<(), Why> {
         let path = self.check_path(recipient.path.clone())?;
+        check_parameters(&recipient.parameters)?;
         let recipients = self.recipients()?;
         if recipients.len() >= RECIPIENTS_MAX {
             return Err(Why::TooManyRecipients);
@@ -35,18 +40,28 @@ impl Draft<'_> {
         Ok(())
     }
 
-    pub(super) fn rewrite_recipient(&mut self, position: usize, address: &str) -> Result<(), Why> {
+    pub(super) fn rewrite_recipient(
+        &mut self,
+        position: usize,
+        address: &str,
+        parameters: Option<&[Parameter]>,
+    ) -> Result<(), Why> {
         let path = self.check_path(ForwardPath::parse(&format!("<{address}>"))?)?;
+        check_parameters(parameters.unwrap_or_default())?;
+        let rewritten = |before: &Recipient| Recipient {
+            path,
+            parameters: parameters.map_or_else(|| before.parameters.clone(), <[_]>::to_vec),
+        };
         let recipients = self.recipients()?;
         let after_last = recipients.len();
         if let Some(recipient) = recipients.get_mut(position) {
-            recipient.path = path;
+            *recipient = rewritten(recipient);
             return Ok(());
         }
         let candidate = self.changes.candidate.clone().or_else(|| self.transaction().ok()?.candidate.clone());
         match candidate.filter(|_| position == after_last) {
             Some(candidate) => {
-                self.changes.candidate = Some(Recipient { path, ..candidate });
+                self.changes.candidate = Some(rewritten(&candidate));
                 Ok(())
             }
             None => Err(Why::NoSuchPosition),
@@ -58,4 +73,55 @@ impl Draft<'_> {
         let ascii = path.mailbox().is_none_or(wasmail_mail::Mailbox::is_ascii);
         if ascii || self.transaction()?.facts.smtputf8 { Ok(path) } else { Err(Why::EightBit) }
     }
+
+    pub(super) fn set_reverse_path(&mut self, address: &str) -> Result<(), Why> {
+        self.needs_time()?;
+        granted(self.grants, Grant::EditReversePath).map_err(Why::NotGranted)?;
+        let path = ReversePath::parse(&format!("<{address}>"))?;
+        let ascii = path.mailbox().is_none_or(Mailbox::is_ascii);
+        if !ascii && !self.transaction()?.facts.smtputf8 {
+            return Err(Why::EightBit);
+        }
+        self.transaction()?;
+        self.changes.reverse_path = Some(path);
+        Ok(())
+    }
+
+    pub(super) fn set_route(&mut self, route: Option<&str>) -> Result<(), Why> {
+        let handling = self.handling(Grant::Route)?;
+        handling.route = route.map(str::to_owned);
+        match route {
+            Some(name) if !self.routes.iter().any(|known| known == name) => {
+                Err(Why::NoSuchRoute(self.routes.join(", ")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The first reason stands.
+    pub(super) fn quarantine(&mut self, reason: &str) -> Result<(), Why> {
+        let reason = clean(reason)?;
+        if reason.is_empty() || reason.len() > REASON_MAX {
+            return Err(Why::Reason);
+        }
+        self.handling(Grant::Quarantine)?.quarantine.get_or_insert(reason);
+        Ok(())
+    }
+
+    fn handling(&mut self, grant: Grant) -> Result<&mut Handling, Why> {
+        self.needs_time()?;
+        granted(self.grants, grant).map_err(Why::NotGranted)?;
+        let transaction = self.context.transaction.as_ref().ok_or(Why::NoTransaction)?;
+        Ok(self.changes.handling.get_or_insert_with(|| transaction.facts.handling.clone()))
+    }
+}
+
+fn check_parameters(parameters: &[Parameter]) -> Result<(), Why> {
+    if parameters.len() > PARAMETERS_MAX {
+        return Err(Why::TooManyParameters);
+    }
+    let twice = |(at, parameter): (usize, &Parameter)| {
+        parameters[..at].iter().any(|before| before.keyword() == parameter.keyword())
+    };
+    if parameters.iter().enumerate().any(twice) { Err(Why::ParameterTwice) } else { Ok(()) }
 }

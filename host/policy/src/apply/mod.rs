@@ -12,7 +12,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmail_mail::{Domain, HeaderSection, Recipient};
+use wasmail_mail::{Domain, Handling, HeaderSection, Recipient, ReversePath};
 
 use crate::capability::{self, CAPABILITIES_MAX};
 use crate::{
@@ -25,14 +25,23 @@ pub use rejected::{Rejected, Why};
 /// Plugins that can be skipped: nobody binds more.
 const SKIPPED_MAX: usize = 64;
 
+/// What a plugin may do beyond judging.
+#[derive(Clone, Copy)]
+pub(crate) struct Powers<'a> {
+    pub(crate) grants: Grants,
+    /// The routes that there are.
+    pub(crate) routes: &'a [String],
+}
+
 /// Checks an outcome and applies it. On an error the context is as it was.
 pub(crate) fn apply(
     context: &mut Context,
     plugin: &str,
-    grants: Grants,
+    powers: Powers<'_>,
     hook: Hook,
     outcome: &Outcome,
 ) -> Result<(), Rejected> {
+    let grants = powers.grants;
     check_verdict(&outcome.verdict, context, grants, hook)?;
     if outcome.mutations.is_empty() {
         return Ok(());
@@ -40,7 +49,7 @@ pub(crate) fn apply(
     if outcome.mutations.len() > MUTATIONS_MAX {
         return Err(Rejected::TooMany);
     }
-    let mut draft = Draft { context, plugin, grants, hook, changes: Changes::default() };
+    let mut draft = Draft { context, plugin, grants, routes: powers.routes, hook, changes: Changes::default() };
     for (at, mutation) in outcome.mutations.iter().enumerate() {
         draft.apply(mutation).map_err(|why| Rejected::Mutation { at, name: mutation.name(), why })?;
     }
@@ -83,6 +92,8 @@ struct Changes {
     header: Option<HeaderSection>,
     recipients: Option<Vec<Recipient>>,
     candidate: Option<Recipient>,
+    reverse_path: Option<ReversePath>,
+    handling: Option<Handling>,
     capabilities: Vec<String>,
 }
 
@@ -117,6 +128,12 @@ impl Changes {
         if self.candidate.is_some() {
             transaction.candidate = self.candidate;
         }
+        if let Some(reverse_path) = self.reverse_path {
+            transaction.facts.reverse_path = reverse_path;
+        }
+        if let Some(handling) = self.handling {
+            transaction.facts.handling = handling;
+        }
     }
 }
 
@@ -137,6 +154,7 @@ struct Draft<'a> {
     context: &'a Context,
     plugin: &'a str,
     grants: Grants,
+    routes: &'a [String],
     hook: Hook,
     changes: Changes,
 }
@@ -170,7 +188,12 @@ impl Draft<'_> {
             Mutation::RemoveHeader { position } => self.remove_header(*position),
             Mutation::AddRecipient(recipient) => self.add_recipient(recipient),
             Mutation::RemoveRecipient { position } => self.remove_recipient(*position),
-            Mutation::RewriteRecipient { position, address } => self.rewrite_recipient(*position, address),
+            Mutation::RewriteRecipient { position, address, parameters } => {
+                self.rewrite_recipient(*position, address, parameters.as_deref())
+            }
+            Mutation::SetReversePath(address) => self.set_reverse_path(address),
+            Mutation::SetRoute(route) => self.set_route(route.as_deref()),
+            Mutation::Quarantine(reason) => self.quarantine(reason),
             Mutation::Delay(delay) => self.delay(*delay),
             Mutation::SkipPlugin(name) => self.skip(name),
             Mutation::AddCapability(line) => self.add_capability(line),

@@ -5,7 +5,7 @@ use std::fmt;
 use wasmail_mail::{AddressError, FieldError};
 
 use super::SKIPPED_MAX;
-use super::envelope::RECIPIENTS_MAX;
+use super::envelope::{PARAMETERS_MAX, REASON_MAX, RECIPIENTS_MAX};
 use crate::capability::CAPABILITIES_MAX;
 use crate::footprint::Undeclared;
 use crate::{Grant, MUTATIONS_MAX, NoteError, ResultError, VerdictError};
@@ -55,6 +55,10 @@ pub enum Why {
     EightBit,
     HeaderTooLarge,
     TooManyRecipients,
+    TooManyParameters,
+    ParameterTwice,
+    NoSuchRoute(String),
+    Reason,
     TooManySkips,
     ControlCharacter,
     Delay,
@@ -81,6 +85,11 @@ impl fmt::Display for Why {
             Self::EightBit => f.write_str("text outside US-ASCII needs a transaction with SMTPUTF8"),
             Self::HeaderTooLarge => f.write_str("the header section would exceed 2 MiB"),
             Self::TooManyRecipients => write!(f, "more than {RECIPIENTS_MAX} recipients"),
+            Self::TooManyParameters => write!(f, "more than {PARAMETERS_MAX} parameters"),
+            Self::ParameterTwice => f.write_str("a parameter is there twice"),
+            Self::NoSuchRoute(known) if known.is_empty() => f.write_str("no route is configured"),
+            Self::NoSuchRoute(known) => write!(f, "there is no such route; there are: {known}"),
+            Self::Reason => write!(f, "the reason has not 1 to {REASON_MAX} octets"),
             Self::TooManySkips => write!(f, "more than {SKIPPED_MAX} skipped plugins"),
             Self::ControlCharacter => f.write_str("the text holds a control character"),
             Self::Delay => f.write_str("more than 30 seconds of delay in one answer"),

@@ -79,7 +79,8 @@ fn seen(footprint: Option<&Footprint>, context: &Context) -> String {
             Fact::ReversePath => format!("{:?}", transaction.facts.reverse_path),
             Fact::Recipients => format!("{:?}", transaction.facts.recipients),
             Fact::Message => format!("{:?}", transaction.facts.header.to_octets()),
-            Fact::Delivery | Fact::Skips => String::new(),
+            Fact::Delivery => format!("{:?}", transaction.facts.handling),
+            Fact::Skips => String::new(),
         };
     }
     text
@@ -173,6 +174,8 @@ fn mutation() -> impl Strategy<Value = Mutation> {
         "[A-C]".prop_map(|name| Mutation::AddHeader { name, value: "1".into() }),
         (0..3_usize).prop_map(|position| Mutation::RemoveHeader { position }),
         (0..3_usize).prop_map(|position| Mutation::RemoveRecipient { position }),
+        "[a-z]".prop_map(|local| Mutation::SetReversePath(format!("{local}@example.test"))),
+        "[a-z]".prop_map(Mutation::Quarantine),
         Just(Mutation::AddRecipient(recipient("<c@example.test>"))),
         select(NAMES.to_vec()).prop_map(|name| Mutation::SkipPlugin(name.into())),
         (0..9_u64).prop_map(|seconds| Mutation::Delay(Duration::from_secs(seconds))),

@@ -8,9 +8,10 @@ use tokio::task::JoinSet;
 use wasmail_queue::{Decision, Outcome};
 use wasmail_spool::{Deferral, Message, RecipientState, SpoolId};
 
-use super::Office;
+use super::lane::{Office, waiting};
 use super::maildir::Maildir;
 use super::next_hop::NextHop;
+use super::orders::Order;
 use crate::log::Escaped;
 
 /// Who carries messages to where they go.
@@ -131,6 +132,48 @@ impl Office {
         }
     }
 
+    /// Does what the operator wants. Says whether that is done; what is under way is left alone. Only the lane itself
+    /// calls this, so nothing is handed out meanwhile.
+    pub(super) async fn obey(&self, id: SpoolId, order: Order) -> bool {
+        if self.queue.lock().is_handed_out(id) {
+            return false;
+        }
+        if order == Order::Remove {
+            tracing::warn!(target: "wasmail::delivery", queue_id = %id, "removed by the operator");
+            self.queue.lock().forget(id);
+            self.finish(id).await;
+            return true;
+        }
+        let (message, now) = match self.spool.message(id).await {
+            Ok(message) => (message, SystemTime::now()),
+            Err(error) => {
+                tracing::error!(queue_id = %id, %error, order = order.name(), "failed to read a message of the spool");
+                return true;
+            }
+        };
+        let mut states = message.recipients().to_vec();
+        let changed: Vec<_> = states
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(position, state)| {
+                *state = ordered(order, state, now)?;
+                Some((position, state.clone()))
+            })
+            .collect();
+        if changed.is_empty() {
+            return true;
+        }
+        if let Err(error) = self.spool.record(id, changed).await {
+            tracing::error!(queue_id = %id, %error, order = order.name(), "failed to record an order");
+            return false;
+        }
+        tracing::info!(target: "wasmail::delivery", queue_id = %id, order = order.name(), "as the operator wants");
+        let mut queue = self.queue.lock();
+        queue.forget(id);
+        queue.insert(id, message.accepted_at(), states.iter().map(|state| waiting(state, now)).collect());
+        true
+    }
+
     /// Nobody waits for the message any more.
     pub(super) async fn finish(&self, id: SpoolId) {
         if let Err(error) = self.spool.finish(id).await {
@@ -142,6 +185,19 @@ impl Office {
         if let Err(error) = self.spool.record(id, states).await {
             tracing::error!(queue_id = %id, %error, "failed to record an attempt: a restart will repeat it");
         }
+    }
+}
+
+/// What becomes of a recipient's state, if the order changes it.
+fn ordered(order: Order, state: &RecipientState, now: SystemTime) -> Option<RecipientState> {
+    match (order, state) {
+        (Order::Release, RecipientState::Held { .. }) | (Order::Retry, RecipientState::Failed { .. }) => {
+            Some(RecipientState::Pending)
+        }
+        (Order::Retry, RecipientState::Deferred(deferral)) => {
+            Some(RecipientState::Deferred(Deferral { next_attempt: now, ..deferral.clone() }))
+        }
+        _ => None,
     }
 }
 

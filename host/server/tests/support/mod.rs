@@ -17,7 +17,7 @@ use wasmail_policy::{
 };
 use wasmail_queue::{Backoff, Policy};
 use wasmail_server::{
-    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, ListenerConfig, MaildirConfig, MaildirLayout,
+    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, MaildirConfig, MaildirLayout,
     NextHopConfig, ReverseDns, Server, ServerConfig, SpoolConfig, StartError, Stopped,
 };
 use wasmail_smtp::{Limits, LineEndings, SessionConfig};
@@ -35,6 +35,7 @@ pub struct Wanted {
     pub dns: DnsConfig,
     pub options: Options,
     pub destination: Option<Destination>,
+    pub routes: Vec<(String, Destination)>,
     pub retry: Policy,
     pub drain_timeout: Duration,
 }
@@ -49,6 +50,7 @@ impl Default for Wanted {
             dns: DnsConfig::default(),
             options: Options { durability: Durability::Unsynced, min_free: 0, ..Options::default() },
             destination: None,
+            routes: Vec::new(),
             retry: quick_retry(),
             drain_timeout: PATIENCE,
         }
@@ -72,6 +74,10 @@ impl Home {
         self.0.path().join("spool")
     }
 
+    pub fn orders(&self) -> PathBuf {
+        self.0.path().join("orders")
+    }
+
     pub fn maildir(&self) -> PathBuf {
         self.0.path().join("maildir")
     }
@@ -89,8 +95,19 @@ impl Home {
     }
 
     fn bind(&self, address: SocketAddr, wanted: Wanted) -> Result<Server, StartError> {
-        let Wanted { limits, connections, mut plugins, reverse_dns, dns, options, destination, retry, drain_timeout } =
-            wanted;
+        let Wanted {
+            limits,
+            connections,
+            mut plugins,
+            reverse_dns,
+            dns,
+            options,
+            destination,
+            routes,
+            retry,
+            drain_timeout,
+        } = wanted;
+        let names = routes.iter().map(|(name, _)| name.clone()).collect();
         plugins.push(accept_recipients());
         let session = Arc::new(SessionConfig {
             hostname: "mx.example".into(),
@@ -102,17 +119,22 @@ impl Home {
             name: "test".into(),
             address,
             session,
-            chain: Arc::new(Chain::new(plugins)),
+            chain: Arc::new(Chain::new(plugins).with_routes(names)),
             reverse_dns,
             relaying: false,
         };
         let destination = destination.unwrap_or_else(|| self.to_maildir(MaildirLayout::PerRecipient));
+        let lane = |destination| LaneConfig { destination, concurrency: 4, retry: retry.clone() };
         Server::bind(ServerConfig {
             listeners: vec![listener],
             connections,
             dns,
             spool: SpoolConfig { dir: self.spool(), options },
-            delivery: DeliveryConfig { destination, concurrency: 4, retry },
+            delivery: DeliveryConfig {
+                usual: lane(destination),
+                routes: routes.into_iter().map(|(name, destination)| (name, lane(destination))).collect(),
+                orders: self.orders(),
+            },
             drain_timeout,
         })
     }

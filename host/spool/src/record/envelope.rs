@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::io;
-use wasmail_mail::{BodyType, Envelope, ForwardPath, Parameter, Recipient, ReversePath};
+use wasmail_mail::{BodyType, Envelope, ForwardPath, Handling, Parameter, Recipient, ReversePath};
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct EnvelopeDto {
@@ -14,6 +14,10 @@ pub(super) struct EnvelopeDto {
     #[serde(default)]
     smtputf8: bool,
     recipients: Vec<RecipientDto>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    route: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quarantine: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -32,6 +36,8 @@ impl From<&Envelope> for EnvelopeDto {
             body: envelope.body.as_str().to_owned(),
             smtputf8: envelope.smtputf8,
             recipients: envelope.recipients.iter().map(RecipientDto::from).collect(),
+            route: envelope.handling.route.clone(),
+            quarantine: envelope.handling.quarantine.clone(),
         }
     }
 }
@@ -60,6 +66,7 @@ impl TryFrom<EnvelopeDto> for Envelope {
             body,
             smtputf8: dto.smtputf8,
             recipients,
+            handling: Handling { route: dto.route, quarantine: dto.quarantine },
         })
     }
 }
@@ -96,6 +103,7 @@ pub(super) fn sample() -> Envelope {
         body: BodyType::EightBitMime,
         smtputf8: true,
         recipients: vec![recipient("<Postmaster>", &[]), recipient("<grüße@exämple.test>", &["NOTIFY=NEVER"])],
+        handling: Handling { route: Some("archive".to_owned()), quarantine: Some("odd".to_owned()) },
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) fn envelope(number: u32) -> Envelope {
         body: BodyType::EightBitMime,
         smtputf8: false,
         recipients: vec![recipient(format!("<one{number}@example.test>")), recipient("<two@example.test>".to_owned())],
+        handling: Default::default(),
     }
 }
 
