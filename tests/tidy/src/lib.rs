@@ -10,11 +10,12 @@ mod tests {
     /// Which rooms a room may stand on. What is not listed may not be used.
     const ARROWS: &[(&str, &[&str])] = &[
         ("wasmail-mail", &[]),
-        ("wasmail-policy", &["wasmail-mail"]),
+        ("wasmail-mime", &["wasmail-mail"]),
+        ("wasmail-policy", &["wasmail-mail", "wasmail-mime"]),
         ("wasmail-spool", &["wasmail-mail"]),
         ("wasmail-queue", &["wasmail-mail"]),
         ("wasmail-smtp", &["wasmail-mail", "wasmail-policy"]),
-        ("wasmail-wasm", &["wasmail-mail", "wasmail-policy"]),
+        ("wasmail-wasm", &["wasmail-mail", "wasmail-mime", "wasmail-policy"]),
         ("wasmail-server", &["wasmail-mail", "wasmail-policy", "wasmail-smtp", "wasmail-spool", "wasmail-queue"]),
     ];
 
