@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wasmail_mail::{Connection, Recipient, Transaction};
 
-use crate::{Hook, Notes, Results, Verdict};
+use crate::{Hook, Notes, Parts, Results, Verdict};
 
 /// Steps that a trail keeps. A transaction with a hundred recipients and eight plugins has about a thousand; the log
 /// line wants the first ones and the count.
@@ -131,6 +131,8 @@ pub struct TransactionContext {
     pub skipped: Vec<String>,
     /// Who was asked and what they said.
     pub trail: Trail,
+    /// The parts of the message, once somebody has asked for them.
+    pub parts: Parts,
 }
 
 impl TransactionContext {
@@ -144,6 +146,7 @@ impl TransactionContext {
             results: Arc::default(),
             skipped: Vec::new(),
             trail: Trail::default(),
+            parts: Parts::default(),
         }
     }
 }

@@ -10,6 +10,9 @@ wasmtime::component::bindgen!({
     ownership: Borrowing { duplicate_if_necessary: true },
     imports: {
         "wasmail:policy/message.[method]message.read-body": async | trappable,
+        "wasmail:policy/message.[method]message.structure": async | trappable,
+        "wasmail:policy/message.[method]message.part-fields": async | trappable,
+        "wasmail:policy/message.[method]message.read-part": async | trappable,
         default: trappable,
     },
     exports: { default: async },

@@ -3,20 +3,28 @@
 use std::sync::Arc;
 
 use wasmail_mail::{Field, HeaderSection};
-use wasmail_policy::{Body, Question};
+use wasmail_mime::{Tree, view};
+use wasmail_policy::{Body, BoxFuture, Content, Parts, Question, header_of};
 use wasmtime::component::Resource;
 
-use crate::bindings::wasmail::policy::message::{Field as WitField, Host, HostMessage};
+use crate::bindings::wasmail::policy::message::{self as wit, Field as WitField, Host, HostMessage};
 use crate::state::State;
+
+mod told;
 
 /// Octets that one read of the body gives at most.
 const READ_MAX: usize = 65_536;
+/// Parts that a guest can read in turns without decoding anew.
+const READING_MAX: usize = 8;
 
 /// A message that a guest may read during one call.
 #[allow(unreachable_pub, reason = "the generated bindings re-export it, and they are public in their module")]
 pub struct Message {
     header: Arc<HeaderSection>,
     body: Option<Arc<dyn Body>>,
+    parts: Parts,
+    /// How far the content of parts has been read, the part read last at the end.
+    reading: Vec<(u32, Content)>,
 }
 
 impl Message {
@@ -24,8 +32,80 @@ impl Message {
     pub(crate) fn of(question: &Question<'_>) -> Self {
         let transaction = question.context.transaction.as_ref();
         let header = transaction.map(|transaction| Arc::clone(&transaction.facts.header)).unwrap_or_default();
-        Self { header, body: question.body.cloned() }
+        let parts = transaction.map(|transaction| transaction.parts.clone()).unwrap_or_default();
+        Self { header, body: question.body.cloned(), parts, reading: Vec::new() }
     }
+
+    fn field(&self, position: u32) -> Option<&Field> {
+        self.header.fields().get(position as usize)
+    }
+
+    async fn tree(&self, body: &dyn Body) -> Result<Arc<Tree>, String> {
+        self.parts.tree(&self.header, body).await.map_err(|why| unreadable(&why))
+    }
+
+    /// Where a part's content was read to, or its beginning.
+    fn take_content(&mut self, number: u32, tree: &Tree) -> Result<Content, String> {
+        let known = self.reading.iter().position(|(known, _)| *known == number);
+        if let Some(at) = known {
+            return Ok(self.reading.remove(at).1);
+        }
+        let part = tree.parts.get(number as usize).ok_or_else(|| no_part(number, tree))?;
+        if part.has_parts {
+            return Err(format!("part {number} is made of parts: read those, or its octets with read-body"));
+        }
+        Ok(Content::new(part))
+    }
+
+    fn keep_content(&mut self, number: u32, content: Content) {
+        if self.reading.len() >= READING_MAX {
+            self.reading.remove(0);
+        }
+        self.reading.push((number, content));
+    }
+}
+
+impl Message {
+    async fn fields_of(&self, number: u32, body: &dyn Body) -> Result<Vec<WitField>, String> {
+        let tree = self.tree(body).await?;
+        let part = tree.parts.get(number as usize).ok_or_else(|| no_part(number, &tree))?;
+        if number == 0 {
+            return Ok(self.header.fields().iter().map(field).collect());
+        }
+        let section = header_of(part, body).await.map_err(|why| unreadable(&why))?;
+        Ok(section.fields().iter().map(field).collect())
+    }
+
+    async fn read_part(&mut self, body: &dyn Body, number: u32, offset: u64, len: usize) -> Result<Vec<u8>, String> {
+        let tree = self.tree(body).await?;
+        let mut content = self.take_content(number, &tree)?;
+        let octets = content.read(body, offset, len).await.map_err(|why| unreadable(&why))?;
+        self.keep_content(number, content);
+        Ok(octets)
+    }
+}
+
+/// The body of a message that has none.
+struct Nothing;
+
+impl Body for Nothing {
+    fn len(&self) -> u64 {
+        0
+    }
+
+    fn read_at(&self, _: u64, _: usize) -> BoxFuture<'_, std::io::Result<Vec<u8>>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
+fn no_part(number: u32, tree: &Tree) -> String {
+    format!("there is no part {number}: the message has {}", tree.parts.len())
+}
+
+fn unreadable(why: &std::io::Error) -> String {
+    // The guest need not know our paths.
+    tracing::warn!(%why, "failed to read a message back for a plugin");
+    "the message cannot be read back".to_owned()
 }
 
 impl Host for State {}
@@ -56,11 +136,58 @@ impl HostMessage for State {
     ) -> wasmtime::Result<Result<Vec<u8>, String>> {
         let Some(body) = self.message(&message)?.body.clone() else { return Ok(Ok(Vec::new())) };
         let octets = body.read_at(offset, (len as usize).min(READ_MAX)).await;
-        Ok(octets.map_err(|why| {
-            // The guest need not know our paths.
-            tracing::warn!(%why, "failed to read a message back for a plugin");
-            "the message cannot be read back".to_owned()
-        }))
+        Ok(octets.map_err(|why| unreadable(&why)))
+    }
+
+    fn decoded_field(&mut self, message: Resource<Message>, position: u32) -> wasmtime::Result<Option<String>> {
+        Ok(self.message(&message)?.field(position).map(view::text))
+    }
+
+    fn addresses(&mut self, message: Resource<Message>, position: u32) -> wasmtime::Result<Vec<wit::Address>> {
+        let addresses = self.message(&message)?.field(position).map(view::addresses).unwrap_or_default();
+        Ok(addresses.into_iter().map(told::address).collect())
+    }
+
+    fn date(&mut self, message: Resource<Message>, position: u32) -> wasmtime::Result<Option<wit::DateTime>> {
+        Ok(self.message(&message)?.field(position).and_then(view::date).map(told::date))
+    }
+
+    fn message_ids(&mut self, message: Resource<Message>, position: u32) -> wasmtime::Result<Vec<String>> {
+        Ok(self.message(&message)?.field(position).map(view::message_ids).unwrap_or_default())
+    }
+
+    fn media_type(&mut self, message: Resource<Message>, position: u32) -> wasmtime::Result<Option<wit::Media>> {
+        let media = self.message(&message)?.field(position).and_then(view::media_type);
+        Ok(media.map(|media| told::media(media.name, media.parameters)))
+    }
+
+    async fn structure(&mut self, message: Resource<Message>) -> wasmtime::Result<Result<wit::Structure, String>> {
+        let message = self.message(&message)?;
+        let body = message.body.clone().unwrap_or_else(|| Arc::new(Nothing));
+        Ok(message.tree(&*body).await.map(|tree| told::structure(&tree)))
+    }
+
+    async fn part_fields(
+        &mut self,
+        message: Resource<Message>,
+        part: u32,
+    ) -> wasmtime::Result<Result<Vec<WitField>, String>> {
+        let message = self.message(&message)?;
+        let body = message.body.clone().unwrap_or_else(|| Arc::new(Nothing));
+        Ok(message.fields_of(part, &*body).await)
+    }
+
+    async fn read_part(
+        &mut self,
+        message: Resource<Message>,
+        part: u32,
+        offset: u64,
+        len: u32,
+    ) -> wasmtime::Result<Result<Vec<u8>, String>> {
+        self.message(&message)?;
+        let message = self.table.get_mut(&message)?;
+        let body = message.body.clone().unwrap_or_else(|| Arc::new(Nothing));
+        Ok(message.read_part(&*body, part, offset, (len as usize).min(READ_MAX)).await)
     }
 
     fn drop(&mut self, message: Resource<Message>) -> wasmtime::Result<()> {
