@@ -75,8 +75,11 @@ pub fn addresses(field: &Field) -> Vec<Address> {
         HeaderValue::Address(Parsed::Group(groups)) => {
             let members = groups.iter().flat_map(|group| {
                 let name = group.name.as_deref();
-                let empty = (name.is_some() && group.addresses.is_empty())
-                    .then(|| Address { group: name.map(str::to_owned), name: None, address: None });
+                let empty = (name.is_some() && group.addresses.is_empty()).then(|| Address {
+                    group: name.map(str::to_owned),
+                    name: None,
+                    address: None,
+                });
                 empty.into_iter().chain(group.addresses.iter().map(move |member| address(name, member)))
             });
             members.take(ADDRESSES_MAX).collect()
@@ -89,7 +92,9 @@ pub fn addresses(field: &Field) -> Vec<Address> {
 #[must_use]
 pub fn date(field: &Field) -> Option<Date> {
     match MessageStream::new(value(field)).parse_date() {
-        HeaderValue::DateTime(date) if date.is_valid() => Some(Date { seconds: date.to_timestamp(), zone: zone(&date) }),
+        HeaderValue::DateTime(date) if date.is_valid() => {
+            Some(Date { seconds: date.to_timestamp(), zone: zone(&date) })
+        }
         _ => None,
     }
 }
@@ -174,7 +179,10 @@ mod tests {
     #[test]
     fn addresses_come_with_names_groups_and_comments() {
         assert_eq!(listed("From: a@example.com\r\n"), [(None, None, "a@example.com".to_owned())]);
-        assert_eq!(listed("From: \"Giant; \\\"Big\\\" Box\" <b@example.com>\r\n"), [named("Giant; \"Big\" Box", "b@example.com")]);
+        assert_eq!(
+            listed("From: \"Giant; \\\"Big\\\" Box\" <b@example.com>\r\n"),
+            [named("Giant; \"Big\" Box", "b@example.com")]
+        );
         assert_eq!(listed("From: =?utf-8?q?J=C3=B6rg?= <j@example.com>\r\n"), [named("Jörg", "j@example.com")]);
         assert_eq!(
             listed("To: A Group:Ed Jones <joe@where.test>,John <jdoe@one.test>;, z@example.com\r\n"),

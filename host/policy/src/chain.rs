@@ -105,7 +105,14 @@ impl Chain {
     }
 
     /// Asks at a hook: each plugin sees what those before it changed, and the first decisive verdict ends it.
+    ///
+    /// At [`Hook::Part`] that is done for each part that is not made of parts; an accept ends it for that part alone. Asked
+    /// again after a refusal, it goes on behind the part that was refused.
     pub async fn ask(&self, hook: Hook, context: &mut Context, body: Option<&Arc<dyn Body>>) -> Decision {
+        if hook == Hook::Part { self.ask_parts(context, body).await } else { self.ask_once(hook, context, body).await }
+    }
+
+    pub(crate) async fn ask_once(&self, hook: Hook, context: &mut Context, body: Option<&Arc<dyn Body>>) -> Decision {
         for group in &self.by_hook[hook as usize] {
             let decision = match group.as_slice() {
                 [at] => self.ask_one(&self.bindings[*at], hook, context, body).await,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmail_mail::{Connection, Recipient, Transaction};
+use wasmail_mime::Tree;
 
 use crate::{Hook, Notes, Parts, Results, Verdict};
 
@@ -84,6 +85,13 @@ pub enum Subject {
     Denial(Denial),
     /// `vrfy`: the argument.
     Argument(String),
+    /// `part`: the part.
+    Part {
+        /// Its number in the tree.
+        number: usize,
+        /// The parts of the message.
+        tree: Arc<Tree>,
+    },
     /// `queue-ok`: the message's name in the queue.
     QueueId(String),
     /// `reset-transaction`: how the transaction ended.
@@ -133,6 +141,8 @@ pub struct TransactionContext {
     pub trail: Trail,
     /// The parts of the message, once somebody has asked for them.
     pub parts: Parts,
+    /// How many parts the hook `part` is still to be asked about; none before it is asked about the first.
+    pub(crate) parts_left: Option<usize>,
 }
 
 impl TransactionContext {
@@ -147,6 +157,7 @@ impl TransactionContext {
             skipped: Vec::new(),
             trail: Trail::default(),
             parts: Parts::default(),
+            parts_left: None,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What the tests of this crate share.
 
 use std::future::Future;
+use std::io;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::SystemTime;
 
+use crate::{Body, BoxFuture};
 use wasmail_mail::{Connection, Counters, Local, Proxy, Remote};
 
 /// A connection from a documentation net.
@@ -22,6 +24,21 @@ pub(crate) fn connection() -> Connection {
         last_response: String::new(),
         counters: Counters::default(),
         started: SystemTime::UNIX_EPOCH,
+    }
+}
+
+/// A body in memory.
+pub(crate) struct Memory(pub(crate) Vec<u8>);
+
+impl Body for Memory {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, len: usize) -> BoxFuture<'_, io::Result<Vec<u8>>> {
+        let rest = usize::try_from(offset).ok().and_then(|at| self.0.get(at..)).unwrap_or_default();
+        let octets = rest[..rest.len().min(len)].to_vec();
+        Box::pin(async { Ok(octets) })
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Hook {
     Data,
     /// The message is larger than it may be.
     MaxDataExceeded,
+    /// The message has come whole: asked about each part of it that is not made of parts.
+    Part,
     /// The end of the data.
     DataPost,
     /// The message is about to be queued.
@@ -56,7 +58,7 @@ pub enum Hook {
 
 impl Hook {
     /// All hooks in the order of a session.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::ConnectInit,
         Self::LookupRdns,
         Self::Connect,
@@ -73,6 +75,7 @@ impl Hook {
         Self::RcptOk,
         Self::Data,
         Self::MaxDataExceeded,
+        Self::Part,
         Self::DataPost,
         Self::Queue,
         Self::QueueOutbound,
@@ -102,6 +105,7 @@ impl Hook {
             Self::RcptOk => "rcpt-ok",
             Self::Data => "data",
             Self::MaxDataExceeded => "max-data-exceeded",
+            Self::Part => "part",
             Self::DataPost => "data-post",
             Self::Queue => "queue",
             Self::QueueOutbound => "queue-outbound",
@@ -115,7 +119,7 @@ impl Hook {
     /// Whether the message is there to be read and its own header fields may be replaced and removed.
     #[must_use]
     pub const fn has_message(self) -> bool {
-        matches!(self, Self::DataPost | Self::Queue | Self::QueueOutbound)
+        matches!(self, Self::Part | Self::DataPost | Self::Queue | Self::QueueOutbound)
     }
 
     /// Whether every plugin hears of it, whatever another said: there is nothing to decide.

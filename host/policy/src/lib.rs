@@ -16,6 +16,7 @@ mod hook;
 mod mutation;
 mod notes;
 mod parts;
+mod parts_asked;
 mod question;
 mod results;
 mod together;

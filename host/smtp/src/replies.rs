@@ -235,7 +235,7 @@ fn defaults(hook: Hook) -> Defaults {
             fixed(552, "5.3.4", "Message too large"),
             fixed(452, "4.3.4", "Message too large for now"),
         ),
-        Hook::DataPost | Hook::Queue | Hook::QueueOutbound => (
+        Hook::Part | Hook::DataPost | Hook::Queue | Hook::QueueOutbound => (
             fixed(250, "2.0.0", "Message taken"),
             fixed(550, "5.7.1", "Message denied"),
             fixed(450, "4.7.1", "Message denied for now"),
@@ -312,6 +312,7 @@ mod tests {
             "rcpt-ok 550 450",
             "data 554 451",
             "max-data-exceeded 552 452",
+            "part 550 450",
             "data-post 550 450",
             "queue 550 450",
             "queue-outbound 550 450",

@@ -63,7 +63,7 @@ fn play(hook: Hook, verdict: Verdict) -> (Vec<String>, bool) {
     let commands = [Hook::Ehlo, Hook::Mail, Hook::Rcpt, Hook::Data, Hook::Queue];
     let stop = if hook == Hook::Helo { Hook::Ehlo } else { hook };
     for (octets, of) in turns.into_iter().zip(commands) {
-        if of > stop && !(stop == Hook::DataPost && of == Hook::Queue) || rehearsal.is_closed() {
+        if of > stop && !(matches!(stop, Hook::Part | Hook::DataPost) && of == Hook::Queue) || rehearsal.is_closed() {
             break;
         }
         replies = send(&mut rehearsal, octets);
@@ -80,6 +80,7 @@ fn every_verdict_at_every_hook_has_its_reply() {
         (Hook::Mail, "250", "550", "450"),
         (Hook::Rcpt, "250", "550", "450"),
         (Hook::Data, "354", "554", "451"),
+        (Hook::Part, "250", "550", "450"),
         (Hook::DataPost, "250", "550", "450"),
         (Hook::Queue, "250", "550", "450"),
     ];
@@ -171,6 +172,7 @@ fn hooks_are_asked_in_order_and_disconnect_once_and_last() {
         "rcpt .1",
         "rcpt-ok .1",
         "data .1",
+        "part .1",
         "data-post .1",
         "queue .1",
         "queue-ok .1",
@@ -499,9 +501,8 @@ fn a_refusal_may_be_overturned_once_and_only_by_one_who_may() {
             Native(at(Hook::Deny), |_: &Question<'_>| Outcome { verdict: Verdict::Accept(None), mutations: vec![] }),
         )
     };
-    for hook in
-        [Hook::Connect, Hook::Ehlo, Hook::Mail, Hook::Rcpt, Hook::RcptOk, Hook::Data, Hook::DataPost, Hook::Queue]
-    {
+    let early = [Hook::Connect, Hook::Ehlo, Hook::Mail, Hook::Rcpt, Hook::RcptOk, Hook::Data];
+    for hook in early.into_iter().chain([Hook::Part, Hook::DataPost, Hook::Queue]) {
         let mut rehearsal = rehearsal(vec![refuses(hook), overturns()]);
         assert!(block_on(rehearsal.greeting()).starts_with(b"220 "));
         send(&mut rehearsal, HELLO);

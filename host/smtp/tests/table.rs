@@ -16,7 +16,7 @@ const BEGIN: &str = "<!-- played by host/smtp/tests/table.rs -->\n";
 const END: &str = "<!-- end -->\n";
 
 /// The hooks whose verdicts are answered, with what the client says up to them.
-const SCENES: [(Hook, &[&str]); 15] = [
+const SCENES: [(Hook, &[&str]); 16] = [
     (Hook::LookupRdns, &[]),
     (Hook::Connect, &[]),
     (Hook::Helo, &["HELO c.example"]),
@@ -29,6 +29,7 @@ const SCENES: [(Hook, &[&str]); 15] = [
     (Hook::RcptOk, &["HELO c.example", MAIL, RCPT]),
     (Hook::Data, &["HELO c.example", MAIL, RCPT, "DATA"]),
     (Hook::MaxDataExceeded, &["HELO c.example", MAIL, RCPT, "DATA", LARGE]),
+    (Hook::Part, &["HELO c.example", MAIL, RCPT, "DATA", SMALL]),
     (Hook::DataPost, &["HELO c.example", MAIL, RCPT, "DATA", SMALL]),
     (Hook::Queue, &["HELO c.example", MAIL, RCPT, "DATA", SMALL]),
     (Hook::QueueOutbound, &["HELO c.example", MAIL, RCPT, "DATA", SMALL]),

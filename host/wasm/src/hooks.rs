@@ -95,6 +95,7 @@ hooks! {
     rcpt_ok: hook_rcpt_ok, Hook::RcptOk;
     data: hook_data, Hook::Data;
     max_data_exceeded: hook_max_data_exceeded, Hook::MaxDataExceeded;
+    part: hook_part, Hook::Part;
     data_post: hook_data_post, Hook::DataPost;
     queue: hook_queue, Hook::Queue;
     queue_outbound: hook_queue_outbound, Hook::QueueOutbound;

@@ -14,6 +14,7 @@ use crate::state::State;
 pub(crate) use log::GuestLog;
 #[allow(unreachable_pub, reason = "the generated bindings re-export it, and they are public in their module")]
 pub use message::Message;
+pub(crate) use message::{parameters, part};
 
 /// Links everything that a guest may import.
 ///

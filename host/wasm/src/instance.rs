@@ -12,7 +12,7 @@ use crate::check::LoadError;
 use crate::component::Loaded;
 use crate::engine::{Engine, Inner};
 use crate::hooks::Functions;
-use crate::imports::Message;
+use crate::imports::{self, Message};
 use crate::lower::{Facts, Lists, Records, Sight};
 use crate::manifest::Manifest;
 use crate::state::{self, State};
@@ -156,6 +156,8 @@ impl Instance {
         let connection = records.connection();
         let transaction = || records.transaction().ok_or_else(|| no("transaction"));
         let candidate = || records.candidate().ok_or_else(|| no("recipient"));
+        let parameters = imports::parameters(question);
+        let part = || imports::part(question, &parameters).ok_or_else(|| no("part"));
         let denial = || records.denial().ok_or_else(|| no("refusal"));
         macro_rules! put {
             ($hook:ident, $call:ident, $lift:ident $(, $argument:expr)*) => {{
@@ -165,11 +167,11 @@ impl Instance {
         }
         // The message is lent for the length of the call.
         macro_rules! put_with_message {
-            ($hook:ident, $call:ident, $lift:ident) => {{
+            ($hook:ident, $call:ident, $lift:ident $(, $argument:expr)*) => {{
                 let guest = functions.$hook(indices, store, instance)?;
                 let message = lend(store, question)?;
                 let lent = Resource::new_borrow(message.rep());
-                let outcome = guest.$call(&mut *store, connection, transaction()?, lent).await?;
+                let outcome = guest.$call(&mut *store, connection, transaction()?, lent $(, $argument)*).await?;
                 store.data_mut().table.delete(message)?;
                 lift::$lift(outcome)
             }};
@@ -191,6 +193,7 @@ impl Instance {
             Hook::RcptOk => put!(rcpt_ok, call_rcpt_ok, objecting_outcome, transaction()?, candidate()?),
             Hook::Data => put!(data, call_data, outcome, transaction()?),
             Hook::MaxDataExceeded => put!(max_data_exceeded, call_max_data_exceeded, objecting_outcome, transaction()?),
+            Hook::Part => put_with_message!(part, call_part, outcome, part()?),
             Hook::DataPost => put_with_message!(data_post, call_data_post, outcome),
             Hook::Queue => put_with_message!(queue, call_queue, replying_outcome),
             Hook::QueueOutbound => put_with_message!(queue_outbound, call_queue_outbound, replying_outcome),

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use wasmail_guest::{
     Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Fate, Message, ObjectingOutcome, Outcome,
-    Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, plugin,
+    Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, plugin,
 };
 
 /// What to say at which hook, by the hook's name: a verdict's name, and perhaps a text after a space.
@@ -138,6 +138,10 @@ impl Plugin for Says {
 
     fn max_data_exceeded(&self, _: &Connection, _: &Transaction) -> ObjectingOutcome {
         answer!(self, "max-data-exceeded", ObjectingOutcome, |_| ObjectingOutcome::next())
+    }
+
+    fn part(&self, _: &Connection, _: &Transaction, _: &Message, p: &Part) -> Outcome {
+        answer!(self, "part", Outcome, |_| Outcome::accept()).msg(Scope::Connection, p.media_type.name.as_str())
     }
 
     fn data_post(&self, _: &Connection, _: &Transaction, _: &Message) -> Outcome {

@@ -19,16 +19,17 @@ enum Parameter {
     MaybeTransaction,
     Recipient,
     Message,
+    Part,
     Argument,
     QueueId,
     Denial,
     Fate,
 }
 
-use Parameter::{Argument, Denial, Fate, MaybeTransaction, Message, QueueId, Recipient, Transaction};
+use Parameter::{Argument, Denial, Fate, MaybeTransaction, Message, Part, QueueId, Recipient, Transaction};
 
 /// All hooks in the order of a session.
-pub(crate) const HOOKS: [Hook; 23] = [
+pub(crate) const HOOKS: [Hook; 24] = [
     Hook { method: "connect_init", parameters: &[], answer: "Changes" },
     Hook { method: "lookup_rdns", parameters: &[], answer: "Outcome" },
     Hook { method: "connect", parameters: &[], answer: "ConnectOutcome" },
@@ -45,6 +46,7 @@ pub(crate) const HOOKS: [Hook; 23] = [
     Hook { method: "rcpt_ok", parameters: &[Transaction, Recipient], answer: "ObjectingOutcome" },
     Hook { method: "data", parameters: &[Transaction], answer: "Outcome" },
     Hook { method: "max_data_exceeded", parameters: &[Transaction], answer: "ObjectingOutcome" },
+    Hook { method: "part", parameters: &[Transaction, Message, Part], answer: "Outcome" },
     Hook { method: "data_post", parameters: &[Transaction, Message], answer: "Outcome" },
     Hook { method: "queue", parameters: &[Transaction, Message], answer: "ReplyingOutcome" },
     Hook { method: "queue_outbound", parameters: &[Transaction, Message], answer: "ReplyingOutcome" },
@@ -81,6 +83,7 @@ impl Parameter {
             Transaction => quote!(t: ::wasmail_guest::Transaction),
             Recipient => quote!(r: ::wasmail_guest::Recipient),
             Message => quote!(m: &::wasmail_guest::Message),
+            Part => quote!(p: ::wasmail_guest::Part),
             MaybeTransaction => quote!(t: ::core::option::Option<::wasmail_guest::Transaction>),
             Argument => quote!(argument: ::std::string::String),
             QueueId => quote!(id: ::std::string::String),
@@ -94,6 +97,7 @@ impl Parameter {
             Transaction => quote!(&t),
             Recipient => quote!(&r),
             Message => quote!(m),
+            Part => quote!(&p),
             MaybeTransaction => quote!(t.as_ref()),
             Argument => quote!(&argument),
             QueueId => quote!(&id),

@@ -49,6 +49,7 @@ export_world!(rcpt, "exports-rcpt", "wasmail_guest::bindings::rcpt");
 export_world!(rcpt_ok, "exports-rcpt-ok", "wasmail_guest::bindings::rcpt_ok");
 export_world!(data, "exports-data", "wasmail_guest::bindings::data");
 export_world!(max_data_exceeded, "exports-max-data-exceeded", "wasmail_guest::bindings::max_data_exceeded");
+export_world!(part, "exports-part", "wasmail_guest::bindings::part");
 export_world!(data_post, "exports-data-post", "wasmail_guest::bindings::data_post");
 export_world!(queue, "exports-queue", "wasmail_guest::bindings::queue");
 export_world!(queue_outbound, "exports-queue-outbound", "wasmail_guest::bindings::queue_outbound");

@@ -57,10 +57,12 @@ pub mod schema;
 mod status;
 
 pub use bindings::describe::exports::wasmail::policy::describe::{Facts, Footprint, Manifest};
-pub use bindings::wasmail::policy::message::Field;
+pub use bindings::wasmail::policy::message::{
+    Address, DateTime, Field, Media, MediaParameter, MimePart as Part, PassedLimit, Structure,
+};
 pub use bindings::wasmail::policy::types::*;
 pub use choices::{Check, Exempt, Refusal};
-pub use message::{Body, Message};
+pub use message::{Body, Content, Message};
 pub use network::Network;
 pub use plugin::{NoConfig, Plugin};
 pub use wasmail_guest_macros::plugin;
@@ -69,7 +71,7 @@ pub use wasmail_guest_macros::plugin;
 pub mod prelude {
     pub use crate::{
         Changes, Check, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Exempt, Fate, Message,
-        ObjectingOutcome, Outcome, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, log, plugin,
+        ObjectingOutcome, Outcome, Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, log, plugin,
     };
     pub use serde::{Deserialize, Serialize};
 }

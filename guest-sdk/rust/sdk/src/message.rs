@@ -2,6 +2,11 @@
 
 use std::io::{self, Read};
 
+use crate::{Address, DateTime, Media, Part};
+
+#[cfg(not(target_family = "wasm"))]
+mod native;
+
 #[cfg(target_family = "wasm")]
 pub use crate::bindings::wasmail::policy::message::Message;
 #[cfg(not(target_family = "wasm"))]
@@ -28,6 +33,37 @@ impl Message {
         fields.filter(|(_, field)| field.name.eq_ignore_ascii_case(name)).map(|(at, _)| at).collect()
     }
 
+    /// The value of the first field of a name with its encoded words decoded; case means nothing in names.
+    #[must_use]
+    pub fn decoded(&self, name: &str) -> Option<String> {
+        self.decoded_field(at(*self.positions(name).first()?))
+    }
+
+    /// The addresses in all fields of a name, in order.
+    #[must_use]
+    pub fn addresses_of(&self, name: &str) -> Vec<Address> {
+        self.positions(name).into_iter().flat_map(|position| self.addresses(at(position))).collect()
+    }
+
+    /// The date in the first field of a name, if it is one.
+    #[must_use]
+    pub fn date_of(&self, name: &str) -> Option<DateTime> {
+        self.date(at(*self.positions(name).first()?))
+    }
+
+    /// The message-ids in all fields of a name, in order.
+    #[must_use]
+    pub fn message_ids_of(&self, name: &str) -> Vec<String> {
+        self.positions(name).into_iter().flat_map(|position| self.message_ids(at(position))).collect()
+    }
+
+    /// Reads the decoded content of a part from its start, as it is asked for. Give `read` large buffers, or wrap it into
+    /// a `BufReader`.
+    #[must_use]
+    pub fn content(&self, part: &Part) -> Content<'_> {
+        Content { message: self, part: part.index, offset: 0 }
+    }
+
     /// Reads the body from its start, as it is asked for. Give `read` large buffers, or wrap it into a `BufReader`.
     #[must_use]
     pub fn body(&self) -> Body<'_> {
@@ -51,73 +87,49 @@ impl Read for Body<'_> {
     }
 }
 
-#[cfg(not(target_family = "wasm"))]
-mod native {
-    use crate::Field;
+/// Reads the decoded content of a part. Made by [`Message::content`].
+pub struct Content<'a> {
+    message: &'a Message,
+    part: u32,
+    offset: u64,
+}
 
-    /// A message. In a component the host holds it and every method is a call; natively it is made from a text by
-    /// [`Message::example`], for unit tests.
-    #[derive(Debug, Clone)]
-    pub struct Message {
-        fields: Vec<String>,
-        body: Vec<u8>,
+impl Read for Content<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = buffer.len().min(CHUNK) as u32;
+        let octets = self.message.read_part(self.part, self.offset, len).map_err(io::Error::other)?;
+        buffer[..octets.len()].copy_from_slice(&octets);
+        self.offset += octets.len() as u64;
+        Ok(octets.len())
+    }
+}
+
+impl Part {
+    /// Whether it is to be kept apart from the text: it says so, or it has a name for a file.
+    #[must_use]
+    pub fn is_attachment(&self) -> bool {
+        self.disposition.as_deref() == Some("attachment") || self.name.is_some()
     }
 
-    impl Message {
-        /// Reads a message whose lines end with CRLF or LF, for unit tests.
-        #[must_use]
-        pub fn example(text: &str) -> Self {
-            let (mut fields, mut body) = (Vec::<String>::new(), String::new());
-            let mut lines = text.lines();
-            for line in lines.by_ref().take_while(|line| !line.is_empty()) {
-                match fields.last_mut() {
-                    Some(field) if line.starts_with([' ', '\t']) => *field += &format!("{line}\r\n"),
-                    _ => fields.push(format!("{line}\r\n")),
-                }
-            }
-            lines.for_each(|line| body += &format!("{line}\r\n"));
-            Self { fields, body: body.into_bytes() }
-        }
-
-        /// Octets of the body, without the header section and the empty line below it.
-        #[must_use]
-        pub fn body_size(&self) -> u64 {
-            self.body.len() as u64
-        }
-
-        /// The header fields in order, first one on top.
-        #[must_use]
-        pub fn fields(&self) -> Vec<Field> {
-            self.fields.iter().map(|field| split(field)).collect()
-        }
-
-        /// The values of the fields of one name, in order; case means nothing.
-        #[must_use]
-        pub fn values(&self, name: &str) -> Vec<String> {
-            let fields = self.fields().into_iter();
-            fields.filter(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value).collect()
-        }
-
-        /// A field's octets, folding and final CRLF included; none past the last position.
-        #[must_use]
-        pub fn raw_field(&self, position: u32) -> Option<Vec<u8>> {
-            self.fields.get(position as usize).map(|field| field.clone().into_bytes())
-        }
-
-        /// Octets of the body from an offset: at most 65 536, fewer near the end, none past it.
-        ///
-        /// # Errors
-        /// When the host cannot read them.
-        pub fn read_body(&self, offset: u64, len: u32) -> Result<Vec<u8>, String> {
-            let rest = usize::try_from(offset).ok().and_then(|offset| self.body.get(offset..)).unwrap_or_default();
-            Ok(rest[..rest.len().min(len as usize).min(super::CHUNK)].to_vec())
-        }
+    /// The end of its name behind the last dot, in lower case.
+    #[must_use]
+    pub fn extension(&self) -> Option<String> {
+        let (_, extension) = self.name.as_deref()?.rsplit_once('.')?;
+        Some(extension.trim_end().to_lowercase())
     }
+}
 
-    fn split(field: &str) -> Field {
-        let (name, value) = field.split_once(':').unwrap_or((field, ""));
-        Field { name: name.trim_end().to_owned(), value: value.replace("\r\n", "").trim().to_owned() }
+impl Media {
+    /// The first parameter of a name in lower case.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|parameter| parameter.name == name).map(|parameter| parameter.value.as_str())
     }
+}
+
+/// Header fields are counted in 32 bits; no header section has as many.
+fn at(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -133,5 +145,33 @@ mod tests {
         let mut body = String::new();
         m.body().read_to_string(&mut body).unwrap();
         assert_eq!((body.as_str(), m.body_size()), ("body\r\n", 6));
+    }
+
+    #[test]
+    fn fields_are_read_for_what_they_mean() {
+        let m = Message::example(
+            "From: =?utf-8?q?J=C3=B6rg?= <j@example.com>\nTo: a@example.com, b@example.com\nDate: 1 Jan 1970 00:00:05 +0000\nReferences: <1@x> <2@x>\nSubject: =?utf-8?q?=C3=A4?=\n\n",
+        );
+        assert_eq!(m.addresses_of("from")[0].name.as_deref(), Some("Jörg"));
+        assert_eq!(m.addresses_of("to").len(), 2);
+        assert_eq!(m.date_of("date").map(|date| date.seconds), Some(5));
+        assert_eq!(m.message_ids_of("references"), ["1@x", "2@x"]);
+        assert_eq!((m.decoded("subject").as_deref(), m.decoded("x")), (Some("ä"), None));
+    }
+
+    #[test]
+    fn parts_are_told_and_their_content_is_read() {
+        let m = Message::example(
+            "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nhello\n--b\nContent-Type: text/plain; name=A.EXE\nContent-Transfer-Encoding: base64\n\nTVqQAAMAAAAEAAAA//8AALgAAAA=\n--b--\n",
+        );
+        let structure = m.structure().unwrap();
+        let file = &structure.parts[2];
+        assert_eq!((file.extension().as_deref(), file.is_attachment()), (Some("exe"), true));
+        assert_eq!(file.detected_type.as_deref(), Some("application/vnd.microsoft.portable-executable"));
+        let mut content = Vec::new();
+        m.content(file).read_to_end(&mut content).unwrap();
+        assert_eq!((content.len(), &content[..2]), (20, &b"MZ"[..]));
+        assert_eq!(m.part_fields(2).unwrap()[0].name, "Content-Type");
+        assert!(m.read_part(0, 0, 1).is_err() && m.read_part(3, 0, 1).is_err());
     }
 }

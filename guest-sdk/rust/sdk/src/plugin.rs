@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Fate, Manifest, Message,
-    ObjectingOutcome, Outcome, Recipient, ReplyingOutcome, Transaction,
+    ObjectingOutcome, Outcome, Part, Recipient, ReplyingOutcome, Transaction,
 };
 
 /// A policy plugin: a value made from its configuration, and a method for each hook it wants.
@@ -109,6 +109,12 @@ pub trait Plugin: Sized + 'static {
     /// The message is larger than it may be. It is refused in any case: say why in your own words, if you like.
     fn max_data_exceeded(&self, _c: &Connection, _t: &Transaction) -> ObjectingOutcome {
         ObjectingOutcome::next()
+    }
+
+    /// The message has come whole, and this is one part of it that is not made of parts. Asked about each in order, before
+    /// `data_post`; accepting is for the one part. [`Message::content`] reads it.
+    fn part(&self, _c: &Connection, _t: &Transaction, _m: &Message, _p: &Part) -> Outcome {
+        Outcome::next()
     }
 
     /// The message has come whole and is not accepted yet.

@@ -125,7 +125,8 @@ fn a_message_in_a_part_has_parts_of_its_own() {
 
 #[test]
 fn a_part_may_have_no_header_no_empty_line_or_nothing_at_all() {
-    let text = "Content-Type: multipart/mixed; boundary=b\n\n--b\nno field here\n--b\n--b\nContent-Type: text/html\n--b--\n";
+    let text =
+        "Content-Type: multipart/mixed; boundary=b\n\n--b\nno field here\n--b\n--b\nContent-Type: text/html\n--b--\n";
     assert_eq!(leaves(text), [leaf("text/plain", "no field here"), leaf("text/plain", ""), leaf("text/html", "")]);
 }
 
@@ -141,7 +142,8 @@ fn limits_are_told() {
     let (tree, _) = read(&many, 1_000);
     assert_eq!((tree.parts.len(), tree.passed), (PARTS_MAX, Some(Passed::Parts)));
 
-    let deep: String = (0..100).map(|at| format!("Content-Type: multipart/mixed; boundary=b{at}\n\n--b{at}\n")).collect();
+    let deep: String =
+        (0..100).map(|at| format!("Content-Type: multipart/mixed; boundary=b{at}\n\n--b{at}\n")).collect();
     let (tree, _) = read(&deep, 1_000);
     assert_eq!((tree.parts.len(), tree.passed), (crate::DEPTH_MAX, Some(Passed::Depth)));
     let forwards = "Content-Type: message/rfc822\n\n".repeat(10_000);
@@ -152,7 +154,8 @@ fn limits_are_told() {
     let (tree, _) = read(&large, 1_000);
     assert_eq!((tree.parts.len(), tree.passed), (2, Some(Passed::Header)));
     assert_eq!(tree.parts[1].place.content.end - tree.parts[1].place.content.start, 1);
-    let line = format!("Content-Type: multipart/mixed; boundary=b\n\n--b\nX: {}\n\nx\n--b--\n", "x".repeat(PART_HEADER_MAX));
+    let line =
+        format!("Content-Type: multipart/mixed; boundary=b\n\n--b\nX: {}\n\nx\n--b--\n", "x".repeat(PART_HEADER_MAX));
     assert_eq!(read(&line, 1_000).0.passed, Some(Passed::Header));
 }
 

@@ -74,6 +74,7 @@ impl Session {
             Hook::Rcpt => self.recipient_wanted(text.cloned()),
             Hook::RcptOk => self.recipient_accepted(),
             Hook::Data => self.start_data(),
+            Hook::Part => self.ask(Hook::DataPost),
             Hook::DataPost => self.ask(if self.context.relaying() { Hook::QueueOutbound } else { Hook::Queue }),
             Hook::Queue | Hook::QueueOutbound => self.queue(),
             // These have answers of their own.
@@ -225,6 +226,8 @@ impl Session {
     fn denial_answered(&mut self, decision: &Decision) {
         let Some((hook, refusal)) = self.pending.denial.take() else { return };
         match &decision.verdict {
+            // The other parts are still to be asked about.
+            Verdict::Accept(_) if hook == Hook::Part => self.ask(Hook::Part),
             Verdict::Accept(text) => self.go_on(hook, text.as_ref()),
             _ => self.denied(hook, &refusal),
         }
@@ -253,7 +256,7 @@ impl Session {
             Hook::Rcpt | Hook::RcptOk => self.recipient_refused(&fate),
             // A client whose DATA was refused has nothing left to do in its transaction.
             Hook::Mail | Hook::Data => return self.end_transaction(fate, then),
-            Hook::MaxDataExceeded | Hook::DataPost | Hook::Queue | Hook::QueueOutbound => {
+            Hook::MaxDataExceeded | Hook::Part | Hook::DataPost | Hook::Queue | Hook::QueueOutbound => {
                 count(&mut self.context.connection.counters.messages, &fate);
                 self.discard |= hook.has_message();
                 return self.end_transaction(fate, then);

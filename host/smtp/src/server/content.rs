@@ -33,7 +33,7 @@ impl Session {
             Progress::Body => return Some(Step::Body),
             Progress::Refused => return Some(Step::Discard),
             Progress::Header(section) => self.take_header(section),
-            Progress::End(None) => self.ask(Hook::DataPost),
+            Progress::End(None) => self.ask(Hook::Part),
             Progress::End(Some(refusal @ Refusal::TooLarge)) => {
                 self.pending.refusal = Some(refusal);
                 self.ask(Hook::MaxDataExceeded);

@@ -67,10 +67,10 @@ fn a_commit_is_offered_until_it_is_answered() {
     feed(&mut session, TO_DATA, |_, _| {});
     let now = now();
     let mut input: &[u8] = b".\r\nNOOP\r\n";
-    for _ in 0..2 {
+    for _ in 0..3 {
         let step = session.step(&mut input, now);
         session.answer(Decision::next(), now);
-        assert!(matches!(step, Step::Ask(Hook::DataPost | Hook::Queue)));
+        assert!(matches!(step, Step::Ask(Hook::Part | Hook::DataPost | Hook::Queue)));
     }
     let first = session.step(&mut input, now);
     assert!(matches!(first, Step::Commit(_)));

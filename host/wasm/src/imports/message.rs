@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use wasmail_mail::{Field, HeaderSection};
 use wasmail_mime::{Tree, view};
-use wasmail_policy::{Body, BoxFuture, Content, Parts, Question, header_of};
+use wasmail_policy::{Body, BoxFuture, Content, Parts, Question, Subject, header_of};
 use wasmtime::component::Resource;
 
 use crate::bindings::wasmail::policy::message::{self as wit, Field as WitField, Host, HostMessage};
 use crate::state::State;
 
 mod told;
+
+use told::Parameter;
 
 /// Octets that one read of the body gives at most.
 const READ_MAX: usize = 65_536;
@@ -108,6 +110,22 @@ fn unreadable(why: &std::io::Error) -> String {
     "the message cannot be read back".to_owned()
 }
 
+/// The part that a question is about, with its parameters from [`parameters`].
+pub(crate) fn part<'a>(question: &'a Question<'_>, parameters: &'a [Parameter<'a>]) -> Option<wit::MimePartParam<'a>> {
+    match &question.context.subject {
+        Subject::Part { number, tree } => Some(told::lent(*number, tree.parts.get(*number)?, parameters)),
+        _ => None,
+    }
+}
+
+/// The parameters of the part that a question is about.
+pub(crate) fn parameters<'a>(question: &'a Question<'_>) -> Vec<Parameter<'a>> {
+    match &question.context.subject {
+        Subject::Part { number, tree } => tree.parts.get(*number).map(told::lent_parameters).unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
 impl Host for State {}
 
 impl HostMessage for State {
@@ -156,7 +174,7 @@ impl HostMessage for State {
         Ok(self.message(&message)?.field(position).map(view::message_ids).unwrap_or_default())
     }
 
-    fn media_type(&mut self, message: Resource<Message>, position: u32) -> wasmtime::Result<Option<wit::Media>> {
+    fn media_type(&mut self, message: Resource<Message>, position: u32) -> wasmtime::Result<Option<wit::MediaResult>> {
         let media = self.message(&message)?.field(position).and_then(view::media_type);
         Ok(media.map(|media| told::media(media.name, media.parameters)))
     }
