@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::apply::{Powers, apply};
-use crate::{Answer, Body, Context, Fault, Grants, Hook, Outcome, Plugin, Question, Step, Verdict, together};
+use crate::apply::{self, Powers, apply};
+use crate::{Answer, Body, Context, Fault, Grants, Hook, Outcome, Plugin, Question, Rejected, Step, Verdict, together};
+
+/// The edits of parts that an answer asks for, or why they cannot be made.
+type Parts = Result<Option<apply::Prepared>, Rejected>;
 
 /// What becomes of a question when a plugin fails to answer it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -135,8 +138,10 @@ impl Chain {
         if context.skips(&binding.name) {
             return None;
         }
-        let answer = binding.plugin.ask(&Question { hook, context, body }).await;
-        binding.judge(hook, context, answer, &self.routes)
+        let shown = context.body(body);
+        let answer = binding.plugin.ask(&Question { hook, context, body: shown.as_ref() }).await;
+        let prepared = binding.prepare(hook, context, body, &answer).await;
+        binding.judge(hook, context, answer, prepared, &self.routes)
     }
 
     /// Asks several at the same time and takes their answers in order.
@@ -152,9 +157,11 @@ impl Chain {
         // Once round is enough but when an answer that seemed to decide could not be applied and its binding's faults
         // are skipped: then those after it have been left waiting.
         while !waiting.is_empty() {
-            let answers = together::ask(&waiting, &Question { hook, context, body }).await;
+            let shown = context.body(body);
+            let answers = together::ask(&waiting, &Question { hook, context, body: shown.as_ref() }).await;
             for (binding, answer) in waiting.drain(..answers.len()).zip(answers) {
-                let decision = binding.judge(hook, context, answer, &self.routes);
+                let prepared = binding.prepare(hook, context, body, &answer).await;
+                let decision = binding.judge(hook, context, answer, prepared, &self.routes);
                 if decision.is_some() {
                     return decision;
                 }
@@ -166,9 +173,16 @@ impl Chain {
 
 impl Binding {
     /// Applies an answer. Returns the decision, if it is one.
-    fn judge(&self, hook: Hook, context: &mut Context, answer: Answer, routes: &[String]) -> Option<Decision> {
+    fn judge(
+        &self,
+        hook: Hook,
+        context: &mut Context,
+        answer: Answer,
+        prepared: Parts,
+        routes: &[String],
+    ) -> Option<Decision> {
         let powers = Powers { grants: self.grants, routes };
-        let applied = answer.outcome.and_then(|outcome| self.take(hook, context, powers, outcome));
+        let applied = answer.outcome.and_then(|outcome| self.take(hook, context, powers, outcome, prepared));
         let (verdict, name, fault) = match applied {
             Ok(verdict) => (verdict, None, false),
             Err(fault) => {
@@ -184,11 +198,30 @@ impl Binding {
         decides.then(|| Decision { verdict, by: Some(Arc::clone(&self.name)), fault })
     }
 
-    fn take(&self, hook: Hook, context: &mut Context, powers: Powers<'_>, outcome: Outcome) -> Result<Verdict, Fault> {
+    /// Prepares the edits of parts that an answer asks for.
+    async fn prepare(&self, hook: Hook, context: &Context, body: Option<&Arc<dyn Body>>, answer: &Answer) -> Parts {
+        match &answer.outcome {
+            Ok(outcome) => apply::prepare(context, hook, body, outcome).await,
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn take(
+        &self,
+        hook: Hook,
+        context: &mut Context,
+        powers: Powers<'_>,
+        outcome: Outcome,
+        prepared: Parts,
+    ) -> Result<Verdict, Fault> {
         if let Some(footprint) = self.plugin.footprint() {
             footprint.check(&outcome.mutations)?;
         }
+        let prepared = prepared?;
         apply(context, &self.name, powers, hook, &outcome)?;
+        if let Some(prepared) = prepared {
+            prepared.commit(context);
+        }
         Ok(outcome.verdict)
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wasmail_mail::{Connection, Recipient, Transaction};
 use wasmail_mime::Tree;
 
-use crate::{Hook, Notes, Parts, Results, Verdict};
+use crate::{Body, Hook, Notes, Parts, Pieces, Results, Verdict};
 
 /// Steps that a trail keeps. A transaction with a hundred recipients and eight plugins has about a thousand; the log
 /// line wants the first ones and the count.
@@ -63,6 +63,14 @@ impl Context {
     pub fn skips(&self, plugin: &str) -> bool {
         let of_transaction = self.transaction.iter().flat_map(|transaction| &transaction.skipped);
         self.skipped.iter().chain(of_transaction).any(|name| name == plugin)
+    }
+
+    /// The body as it stands: as it came, or as plugins have edited it.
+    #[must_use]
+    pub fn body(&self, as_it_came: Option<&Arc<dyn Body>>) -> Option<Arc<dyn Body>> {
+        let edited = self.transaction.as_ref().and_then(|transaction| transaction.edited.clone());
+        let as_it_came = as_it_came?;
+        Some(edited.map_or_else(|| Arc::clone(as_it_came), |edited| edited as Arc<dyn Body>))
     }
 
     /// Notes down what a plugin said, in the transaction's trail when there is one.
@@ -141,6 +149,8 @@ pub struct TransactionContext {
     pub trail: Trail,
     /// The parts of the message, once somebody has asked for them.
     pub parts: Parts,
+    /// The body as plugins have edited it; none while nobody has.
+    pub edited: Option<Arc<Pieces>>,
     /// How many parts the hook `part` is still to be asked about; none before it is asked about the first.
     pub(crate) parts_left: Option<usize>,
 }
@@ -157,6 +167,7 @@ impl TransactionContext {
             skipped: Vec::new(),
             trail: Trail::default(),
             parts: Parts::default(),
+            edited: None,
             parts_left: None,
         }
     }

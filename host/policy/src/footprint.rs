@@ -174,7 +174,10 @@ fn touched(mutation: &Mutation) -> Touched<'_> {
         Mutation::AddHeader { .. }
         | Mutation::PrependHeader { .. }
         | Mutation::ReplaceHeader { .. }
-        | Mutation::RemoveHeader { .. } => Touched::Fact(Fact::Message),
+        | Mutation::RemoveHeader { .. }
+        | Mutation::AddBanner(_)
+        | Mutation::ReplacePart { .. }
+        | Mutation::RemovePart { .. } => Touched::Fact(Fact::Message),
         Mutation::AddRecipient(_) | Mutation::RemoveRecipient { .. } | Mutation::RewriteRecipient { .. } => {
             Touched::Fact(Fact::Recipients)
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wasmail_mail::{Parameter, Recipient};
+use wasmail_mime::edit::{Banner, Replacement};
 
 /// Mutations in one answer. A plugin that wants more of a message is doing something else than policy.
 pub const MUTATIONS_MAX: usize = 256;
@@ -86,6 +87,14 @@ pub enum Mutation {
     RemoveHeader {
         position: usize,
     },
+    AddBanner(Banner),
+    ReplacePart {
+        part: usize,
+        replacement: Replacement,
+    },
+    RemovePart {
+        part: usize,
+    },
     AddRecipient(Recipient),
     RemoveRecipient {
         position: usize,
@@ -105,6 +114,11 @@ pub enum Mutation {
 }
 
 impl Mutation {
+    /// Whether it edits the body by its parts.
+    pub(crate) const fn edits_parts(&self) -> bool {
+        matches!(self, Self::AddBanner(_) | Self::ReplacePart { .. } | Self::RemovePart { .. })
+    }
+
     /// The name as it stands in WIT.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -121,6 +135,9 @@ impl Mutation {
             Self::PrependHeader { .. } => "prepend-header",
             Self::ReplaceHeader { .. } => "replace-header",
             Self::RemoveHeader { .. } => "remove-header",
+            Self::AddBanner(_) => "add-banner",
+            Self::ReplacePart { .. } => "replace-part",
+            Self::RemovePart { .. } => "remove-part",
             Self::AddRecipient(_) => "add-recipient",
             Self::RemoveRecipient { .. } => "remove-recipient",
             Self::RewriteRecipient { .. } => "rewrite-recipient",

@@ -12,7 +12,8 @@ impl Chain {
     pub(crate) async fn ask_parts(&self, context: &mut Context, body: Option<&Arc<dyn Body>>) -> Decision {
         let Some(body) = body.filter(|_| self.listens(Hook::Part)) else { return Decision::next() };
         loop {
-            let tree = match tree(context, body).await {
+            let shown = context.body(Some(body)).unwrap_or_else(|| Arc::clone(body));
+            let tree = match tree(context, &shown).await {
                 Ok(tree) => tree,
                 Err(why) => return unreadable(context, &why),
             };

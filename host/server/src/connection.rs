@@ -301,7 +301,9 @@ impl Client<'_, '_> {
     async fn commit(&mut self, commit: Commit) {
         let recipients = commit.envelope.recipients.len();
         let handling = commit.envelope.handling.clone();
-        let outcome = self.receiving.commit(&self.house.spool, commit).await;
+        let transaction = self.session.context().transaction.as_ref();
+        let edited = transaction.and_then(|transaction| transaction.edited.clone());
+        let outcome = self.receiving.commit(&self.house.spool, commit, edited).await;
         self.now = now();
         let outcome = match outcome {
             Ok(id) => {

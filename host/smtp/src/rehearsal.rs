@@ -142,7 +142,7 @@ impl Rehearsal {
                 }
                 Step::Ask(hook) => self.ask(hook).await,
                 Step::Body => self.store(),
-                Step::Commit(commit) => self.commit(commit),
+                Step::Commit(commit) => self.commit(commit).await,
                 Step::Discard => self.forget(),
             }
             self.ended.extend(self.session.take_ended());
@@ -174,8 +174,8 @@ impl Rehearsal {
         }
     }
 
-    fn commit(&mut self, commit: Commit) {
-        let body = self.whole.as_ref().map(|body| body.0.clone()).unwrap_or_default();
+    async fn commit(&mut self, commit: Commit) {
+        let body = self.body_to_commit().await;
         self.forget();
         let outcome = match self.storage {
             Some(failure) => Err(failure),
@@ -185,6 +185,17 @@ impl Rehearsal {
             }
         };
         self.session.committed(outcome, self.now);
+    }
+
+    /// The body as plugins have left it.
+    async fn body_to_commit(&self) -> Vec<u8> {
+        let edited = self.session.context().transaction.as_ref().and_then(|transaction| transaction.edited.clone());
+        let as_it_came = self.whole.as_ref().map(|body| &body.0);
+        match edited {
+            // It stands on a body in memory, which can always be read.
+            Some(edited) => edited.read_at(0, usize::MAX).await.unwrap_or_default(),
+            None => as_it_came.cloned().unwrap_or(self.body.clone()),
+        }
     }
 
     fn forget(&mut self) {

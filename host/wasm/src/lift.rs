@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wasmail_mail::{EnhancedStatus, ForwardPath, Parameter, Recipient};
+use wasmail_mime::edit::{Banner, Replacement};
 use wasmail_policy::{Fault, MUTATIONS_MAX, Mutation, Outcome, Rejected, ReplyText, ResultList, Scope, Verdict};
 
 use crate::bindings::wasmail::policy::types as wit;
@@ -133,6 +134,12 @@ fn mutation(mutation: wit::Mutation) -> Result<Mutation, String> {
             Mutation::ReplaceHeader { position: field.position as usize, name: field.name, value: field.value }
         }
         Wit::RemoveHeader(position) => Mutation::RemoveHeader { position: position as usize },
+        Wit::AddBanner(banner) => Mutation::AddBanner(Banner { text: banner.text, html: banner.html }),
+        Wit::ReplacePart(part) => Mutation::ReplacePart {
+            part: part.part as usize,
+            replacement: Replacement { media_type: part.media_type, name: part.name, content: part.content },
+        },
+        Wit::RemovePart(part) => Mutation::RemovePart { part: part as usize },
         Wit::AddRecipient(recipient) => {
             Mutation::AddRecipient(self::recipient(&recipient).map_err(|why| format!("(add-recipient): {why}"))?)
         }

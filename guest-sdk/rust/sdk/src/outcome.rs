@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use crate::{
-    Changes, CommandOutcome, CommandVerdict, ConnectOutcome, ConnectVerdict, DenyOutcome, DenyVerdict, EnhancedStatus,
-    HeaderField, HeaderReplacement, Mutation, NoteChange, NoteRemoval, ObjectingOutcome, ObjectingVerdict, Outcome,
-    Parameter, Recipient, RecipientRewrite, Refusal, Reply, ReplyingOutcome, ReplyingVerdict, ResultEntry,
-    ResultIncrement, ResultList, ResultValue, Scope, Verdict,
+    Banner, Changes, CommandOutcome, CommandVerdict, ConnectOutcome, ConnectVerdict, DenyOutcome, DenyVerdict,
+    EnhancedStatus, HeaderField, HeaderReplacement, Mutation, NoteChange, NoteRemoval, ObjectingOutcome,
+    ObjectingVerdict, Outcome, Parameter, Part, PartReplacement, Recipient, RecipientRewrite, Refusal, Reply,
+    ReplyingOutcome, ReplyingVerdict, ResultEntry, ResultIncrement, ResultList, ResultValue, Scope, Verdict,
 };
 
 macro_rules! outcome {
@@ -257,6 +257,25 @@ macro_rules! transaction_outcome {
             #[must_use]
             pub fn remove_header(self, position: usize) -> Self {
                 self.change(Mutation::RemoveHeader(at(position)))
+            }
+
+            /// Puts a banner below what the author wrote, in plain text, in HTML or in both, at `part`, `data-post` and `queue`.
+            #[must_use]
+            pub fn add_banner(self, banner: Banner) -> Self {
+                self.change(Mutation::AddBanner(banner))
+            }
+
+            /// Puts something else in a part's place.
+            #[must_use]
+            pub fn replace_part(self, part: &Part, media_type: &str, content: impl Into<Vec<u8>>) -> Self {
+                let (part, media_type, content) = (part.index, media_type.to_owned(), content.into());
+                self.change(Mutation::ReplacePart(PartReplacement { part, media_type, name: None, content }))
+            }
+
+            /// Removes a part.
+            #[must_use]
+            pub fn remove_part(self, part: &Part) -> Self {
+                self.change(Mutation::RemovePart(part.index))
             }
 
             /// Adds a recipient. Needs the grant `edit-recipients`.

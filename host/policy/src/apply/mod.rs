@@ -5,6 +5,7 @@
 
 mod envelope;
 mod header;
+mod parts;
 mod rejected;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,8 @@ use crate::{
     TransactionContext, Verdict,
 };
 
+pub use parts::PartError;
+pub(crate) use parts::{Prepared, prepare};
 pub use rejected::{Rejected, Why};
 
 /// Plugins that can be skipped: nobody binds more.
@@ -186,6 +189,8 @@ impl Draft<'_> {
             Mutation::PrependHeader { name, value } => self.add_header(name, value, HeaderSection::prepend),
             Mutation::ReplaceHeader { position, name, value } => self.replace_header(*position, name, value),
             Mutation::RemoveHeader { position } => self.remove_header(*position),
+            // Prepared before, and let take effect after the others.
+            Mutation::AddBanner(_) | Mutation::ReplacePart { .. } | Mutation::RemovePart { .. } => Ok(()),
             Mutation::AddRecipient(recipient) => self.add_recipient(recipient),
             Mutation::RemoveRecipient { position } => self.remove_recipient(*position),
             Mutation::RewriteRecipient { position, address, parameters } => {

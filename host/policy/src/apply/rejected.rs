@@ -6,6 +6,7 @@ use wasmail_mail::{AddressError, FieldError};
 
 use super::SKIPPED_MAX;
 use super::envelope::{PARAMETERS_MAX, REASON_MAX, RECIPIENTS_MAX};
+use super::parts::PartError;
 use crate::capability::CAPABILITIES_MAX;
 use crate::footprint::Undeclared;
 use crate::{Grant, MUTATIONS_MAX, NoteError, ResultError, VerdictError};
@@ -70,6 +71,7 @@ pub enum Why {
     Result(ResultError),
     Header(FieldError),
     Address(AddressError),
+    Part(PartError),
 }
 
 impl fmt::Display for Why {
@@ -101,6 +103,7 @@ impl fmt::Display for Why {
             Self::Result(error) => error.fmt(f),
             Self::Header(error) => error.fmt(f),
             Self::Address(error) => error.fmt(f),
+            Self::Part(error) => error.fmt(f),
         }
     }
 }

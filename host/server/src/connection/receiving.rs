@@ -3,9 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use wasmail_policy::{Body, BoxFuture};
+use wasmail_policy::{Body, BoxFuture, Pieces};
 use wasmail_smtp::{Commit, CommitFailure};
-use wasmail_spool::{CommitError, Draft, SealedDraft, Spool, SpoolId};
+use wasmail_spool::{CHUNK_LEN, CommitError, Draft, SealedDraft, Spool, SpoolId};
 
 use crate::server::House;
 
@@ -61,10 +61,20 @@ impl Receiving {
         }
     }
 
-    /// Makes the message durable.
-    pub(super) async fn commit(&mut self, spool: &Spool, commit: Commit) -> Result<SpoolId, CommitFailure> {
+    /// Makes the message durable, with the body as it came or as plugins have edited it.
+    pub(super) async fn commit(
+        &mut self,
+        spool: &Spool,
+        commit: Commit,
+        edited: Option<Arc<Pieces>>,
+    ) -> Result<SpoolId, CommitFailure> {
         self.seal(spool).await;
-        match std::mem::take(self) {
+        let as_it_came = std::mem::take(self);
+        let ready = match edited {
+            Some(edited) if matches!(as_it_came, Self::Sealed(..)) => Self::written_anew(spool, &edited).await,
+            _ => as_it_came,
+        };
+        match ready {
             Self::Sealed(sealed, _) => {
                 let uuid = commit.envelope.uuid.clone();
                 let committed = sealed.commit(commit.envelope, commit.header.into()).await;
@@ -72,6 +82,25 @@ impl Receiving {
             }
             Self::Failed(failure) => Err(failure),
             Self::Nothing | Self::Draft(_) => Err(CommitFailure::Io),
+        }
+    }
+
+    /// Writes an edited body into a draft of its own, piece by piece, while the one that came is still there.
+    async fn written_anew(spool: &Spool, edited: &Pieces) -> Self {
+        let mut draft = spool.draft();
+        let mut offset = 0;
+        loop {
+            let appended = match edited.read_at(offset, CHUNK_LEN).await {
+                Ok(chunk) if chunk.is_empty() => return Self::sealed(draft).await,
+                Ok(chunk) => {
+                    offset += chunk.len() as u64;
+                    draft.append(&chunk).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = appended {
+                return Self::Failed(failed_to_draft(&error));
+            }
         }
     }
 
