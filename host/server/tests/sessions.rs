@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use support::{Client, Home, PATIENCE, Wanted, binding, delivered, says, until};
 use tokio::io::AsyncWriteExt;
+use wasmail_mime::edit::Banner;
 use wasmail_policy::{Binding, Hook, Mutation, Outcome, Verdict};
 use wasmail_server::{ConnectionLimits, StartError};
 use wasmail_smtp::Limits;
@@ -206,6 +207,38 @@ async fn plugins_read_the_body_that_is_kept() {
     client.send(&["b@example.org"], "A: b\r\n", "250").await;
     assert_eq!(*sizes.lock(), [7, 7, 7000, 7000, 0, 0].map(Some));
     server.stop().await;
+}
+
+#[tokio::test]
+async fn an_edited_body_is_what_is_delivered_whether_it_lay_in_memory_or_in_a_file() {
+    let home = Home::new();
+    let banner = Mutation::AddBanner(Banner { text: Some("seen".into()), html: None });
+    let plugins = vec![says("banner", Hook::DataPost, Verdict::Next, vec![banner])];
+    let options = Options { inline_max: 1000, ..Wanted::default().options };
+    let server = home.start(Wanted { plugins, options, ..Wanted::default() });
+    let mut client = server.connect().await;
+    client.hello().await;
+    let content = |file: &str| {
+        format!(
+            "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n--b\r\nX: y\r\n\r\n{file}--b--\r\n"
+        )
+    };
+    let large = "0123456789\r\n".repeat(100_000);
+    client.send(&["small@example.org"], &content("file\r\n"), "250").await;
+    client.send(&["large@example.org"], &content(&large), "250").await;
+    for (name, file) in [("small", "file\r\n"), ("large", large.as_str())] {
+        let message = delivered(&home.maildir().join("example.org").join(name), 1).await.remove(0);
+        let message = String::from_utf8(message).unwrap();
+        let body = message.split_once("\r\n\r\n").unwrap().1;
+        assert!(
+            body == format!("--b\r\n\r\nhello\r\nseen\r\n--b\r\nX: y\r\n\r\n{file}--b--\r\n"),
+            "{name}: {}",
+            body.len()
+        );
+    }
+    // Neither the body that came nor the edited one is left behind.
+    until(|| std::fs::read_dir(home.spool().join("bodies")).unwrap().count() == 0).await;
+    assert_eq!(server.stop().await.waiting, 0);
 }
 
 #[tokio::test]

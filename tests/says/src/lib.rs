@@ -3,11 +3,12 @@
 //! It exports all hooks. Where nothing is said about one, it has no opinion; that it was asked is in its results.
 
 use std::collections::HashMap;
+use std::io::Read;
 
 use serde::Deserialize;
 use wasmail_guest::{
-    Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Fate, Message, ObjectingOutcome, Outcome,
-    Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, plugin,
+    Banner, Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Fate, Message, ObjectingOutcome,
+    Outcome, Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, plugin,
 };
 
 /// What to say at which hook, by the hook's name: a verdict's name, and perhaps a text after a space.
@@ -144,7 +145,10 @@ impl Plugin for Says {
         answer!(self, "part", Outcome, |_| Outcome::accept()).msg(Scope::Connection, p.media_type.name.as_str())
     }
 
-    fn data_post(&self, _: &Connection, _: &Transaction, _: &Message) -> Outcome {
+    fn data_post(&self, _: &Connection, _: &Transaction, m: &Message) -> Outcome {
+        if self.0.get("data-post").is_some_and(|saying| saying == "edit") {
+            return edit(m);
+        }
         // What is done with a message that is accepted.
         let (doing, with) = self.0.get("data-post").and_then(|saying| saying.split_once(' ')).unwrap_or_default();
         match doing {
@@ -183,6 +187,27 @@ impl Plugin for Says {
     }
 
     fn disconnect(&self, _: &Connection) {}
+}
+
+/// Tells what it has read of the message's parts and From field, puts a banner into the text, removes programs, and puts
+/// a note in the place of other files.
+fn edit(m: &Message) -> Outcome {
+    let from = m.addresses_of("from").into_iter().filter_map(|address| address.name);
+    let mut outcome =
+        from.fold(Outcome::next(), |outcome, name| outcome.add_header("X-From", name.escape_default().to_string()));
+    let parts = m.structure().expect("the message can be read").parts;
+    for part in parts.iter().filter(|part| part.is_attachment()) {
+        let mut content = Vec::new();
+        m.content(part).read_to_end(&mut content).expect("the part can be read");
+        let kind = part.detected_type.as_deref().unwrap_or("unknown");
+        let name = part.name.as_deref().unwrap_or_default();
+        outcome = outcome.add_header("X-Part", format!("{} {kind} {}", name.escape_default(), content.len()));
+        outcome = match kind {
+            "application/vnd.microsoft.portable-executable" => outcome.remove_part(part),
+            _ => outcome.replace_part(part, "text/plain; charset=utf-8", format!("{name} was here")),
+        };
+    }
+    outcome.add_banner(Banner { text: Some("-- \nseen".to_owned()), html: Some("<p>seen</p>".to_owned()) })
 }
 
 fn replying(text: Option<&str>) -> ReplyingOutcome {
