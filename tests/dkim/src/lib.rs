@@ -1,0 +1,1 @@
+//! See `tests/signatures.rs`: signatures over octets that nobody edited still verify.
