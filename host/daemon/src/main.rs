@@ -1,6 +1,7 @@
 //! The binary `wasmail`: command line, configuration, and the wiring of the rooms below.
 
 mod banner;
+mod capabilities;
 mod cli;
 mod config;
 mod lock;

@@ -8,8 +8,10 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use wasmail_policy::{Binding, FaultRule, Grant, Grants};
+use wasmail_services::Capabilities;
 use wasmail_wasm::{Bind, BindError, Bound, Cache, Component, Engine, EngineConfig, Info, Life, Limits, LoadError};
 
+use crate::capabilities::Services;
 use crate::config::{self, Instance, KeyPath, Loaded, OnFault, Plugin, Settings, nearest};
 use crate::paths;
 
@@ -92,12 +94,14 @@ pub(crate) async fn load(loaded: &mut Loaded, cache: Option<&Path>) -> Plugins {
             return none;
         }
     };
+    let services = Services::start(&settings, &mut loaded.mistakes);
     let cache = cache.filter(|_| settings.engine.cache).and_then(|dir| open_cache(dir, loaded));
     let mut work = JoinSet::new();
     let mut modules: HashMap<&str, Module> = HashMap::new();
     for (index, plugin) in settings.plugin.iter().enumerate().filter(|(_, plugin)| plugin.enabled) {
         let module = Arc::clone(modules.entry(&plugin.module).or_default());
-        let job = Job { index, plugin: plugin.clone(), base: loaded.base.clone(), module };
+        let job =
+            Job { index, plugin: plugin.clone(), base: loaded.base.clone(), module, capabilities: services.of(plugin) };
         work.spawn(job.run(engine.clone(), cache.clone()));
     }
     let mut done = work.join_all().await;
@@ -128,6 +132,7 @@ struct Job {
     plugin: Plugin,
     base: PathBuf,
     module: Module,
+    capabilities: Capabilities,
 }
 
 /// A plugin that was loaded, or what is wrong with it: by key, with help.
@@ -168,6 +173,7 @@ impl Job {
                 Instance::Pooled => Life::Pooled,
                 Instance::Call => Life::Call,
             },
+            capabilities: self.capabilities.clone(),
         };
         let bound = component.bind(bind).await.map_err(|error| self.refused(&error))?;
         Ok(LoadedPlugin {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A privilege of a binding. Without it the answer that needs it is a fault.
+/// A privilege of a binding: an answer that needs it is a fault without it, and a capability answers with an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Grant {
@@ -23,11 +23,13 @@ pub enum Grant {
     Quarantine,
     /// May overturn at `deny` what another plugin refused.
     OverturnDenials,
+    /// May ask the DNS.
+    Dns,
 }
 
 impl Grant {
     /// All grants.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Relaying,
         Self::AcceptRecipients,
         Self::EditRecipients,
@@ -36,6 +38,7 @@ impl Grant {
         Self::Route,
         Self::Quarantine,
         Self::OverturnDenials,
+        Self::Dns,
     ];
 
     /// The name in configuration and manifests.
@@ -50,6 +53,7 @@ impl Grant {
             Self::Route => "route",
             Self::Quarantine => "quarantine",
             Self::OverturnDenials => "overturn-denials",
+            Self::Dns => "dns",
         }
     }
 }

@@ -64,7 +64,7 @@ fn rows(runtime: &Runtime, engine: &Engine) -> Vec<Row> {
     let row = |name: String, component: &[u8], config: &Value, hook: Hook, notes: usize| {
         let component = runtime.block_on(engine.load(component, None)).expect("the component loads");
         let bind = |life| {
-            let bind = Bind { name: name.clone(), config: config.clone(), life };
+            let bind = Bind { name: name.clone(), config: config.clone(), life, ..Bind::default() };
             runtime.block_on(component.bind(bind)).expect("the plugin starts")
         };
         let (warm, fresh) = (bind(Life::Pooled), bind(Life::Call));

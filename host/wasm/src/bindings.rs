@@ -13,6 +13,8 @@ wasmtime::component::bindgen!({
         "wasmail:policy/message.[method]message.structure": async | trappable,
         "wasmail:policy/message.[method]message.part-fields": async | trappable,
         "wasmail:policy/message.[method]message.read-part": async | trappable,
+        "wasmail:policy/dns.lookup": async | trappable,
+        "wasmail:policy/dns.lookup-all": async | trappable,
         default: trappable,
     },
     exports: { default: async },

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use wasmail_policy::{Answer, BoxFuture, Fault, Footprint, HookSet, Outcome, Plugin, Question};
+use wasmail_services::Capabilities;
 
 use crate::instance::{Instance, Owner, StartError};
 use crate::{Component, Info, Life, patience};
@@ -33,6 +34,8 @@ pub struct Bind {
     pub config: Value,
     /// How long an instance lives.
     pub life: Life,
+    /// What it was granted beyond judging.
+    pub capabilities: Capabilities,
 }
 
 /// Why a component cannot be bound.
@@ -58,6 +61,7 @@ pub struct Bound {
     name: Arc<str>,
     config: Arc<str>,
     life: Life,
+    capabilities: Capabilities,
     /// Instances that it may have more.
     share: Arc<Semaphore>,
     idle: Mutex<Vec<Instance>>,
@@ -68,7 +72,8 @@ impl Bound {
         let config = config(&component, &bind.config)?.into();
         let share = component.loaded.engine.inner.config.max_instances as usize / SHARE;
         let share = Arc::new(Semaphore::new(share.max(SHARE_MIN)));
-        let bound = Self { component, name: bind.name.into(), config, life: bind.life, share, idle: Mutex::default() };
+        let Bind { name, life, capabilities, .. } = bind;
+        let bound = Self { component, name: name.into(), config, life, capabilities, share, idle: Mutex::default() };
         let limit = bound.component.loaded.engine.inner.config.limits.wall_clock;
         let first = patience::within(limit, async {
             match bound.new_instance().await {
@@ -89,7 +94,7 @@ impl Bound {
     }
 
     async fn new_instance(&self) -> Result<Instance, StartError> {
-        let owner = Owner { name: &self.name, share: Some(&self.share) };
+        let owner = Owner { name: &self.name, share: Some(&self.share), capabilities: &self.capabilities };
         Instance::start(&self.component.loaded, owner, Some(&self.config)).await
     }
 

@@ -9,7 +9,7 @@ const PACKAGE: &str = "wasmail:policy";
 const VERSION: &str = "0.1.0";
 const COMPATIBLE: &str = "0.1.";
 /// What a guest may import from the package, and from WASI 0.2.
-const INTERFACES: [&str; 3] = ["types", "message", "log"];
+const INTERFACES: [&str; 5] = ["types", "message", "log", "capability", "dns"];
 const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
 /// Imports and exports of a component. The fullest toolchains bring about fifty.
 const NAMES_MAX: usize = 256;
@@ -53,9 +53,9 @@ pub enum LoadError {
     )]
     WrongVersion { name: String },
     #[error(
-        "it imports `{name}`, which this host does not offer and no grant gives: there are the interfaces types, message \
-         and log of {PACKAGE}@{VERSION}, and of WASI 0.2 cli, clocks, filesystem, io, random and sockets (with nothing \
-         behind them)"
+        "it imports `{name}`, which this host does not offer and no grant gives: there are the interfaces {} of \
+         {PACKAGE}@{VERSION}, and of WASI 0.2 cli, clocks, filesystem, io, random and sockets (with nothing behind them)",
+        INTERFACES.join(", ")
     )]
     UnknownImport { name: String },
     #[error("it exports `{name}`, a hook that this host does not know: build it with the SDK of this host")]
@@ -259,7 +259,7 @@ mod tests {
         for name in [
             "wasi:http/outgoing-handler@0.2.0",
             "wasi:cli/environment@0.3.0",
-            "wasmail:policy/dns@0.1.0",
+            "wasmail:policy/tea@0.1.0",
             "other:thing/x@1.0.0",
             "plain",
         ] {

@@ -135,8 +135,8 @@ impl Component {
 
     /// Resolves every hook once, so that one whose function has another type is found now.
     async fn check_types(&self) -> Result<(), LoadError> {
-        let owner = Owner { name: &self.info().manifest.name.as_str().into(), share: None };
-        let started = Instance::start(&self.loaded, owner, None).await;
+        let name = self.info().manifest.name.as_str().into();
+        let started = Instance::start(&self.loaded, Owner::nobody(&name), None).await;
         let mut instance = started.map_err(|fault| LoadError::Describe(fault.to_string()))?;
         instance.resolve_all(&self.loaded).map_err(|why| LoadError::Types(format!("{why:#}")))
     }

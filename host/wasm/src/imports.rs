@@ -1,5 +1,8 @@
-//! What a guest may call: the message, the log, and WASI 0.2 with nothing behind it.
+//! What a guest may call: the message, the log, capabilities that answer without their grant with an error, and WASI 0.2
+//! with nothing behind it.
 
+mod capability;
+mod dns;
 mod log;
 mod message;
 mod stdio;
@@ -27,6 +30,8 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     policy::types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::message::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    policy::capability::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    policy::dns::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     Ok(linker)
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use wasmail_policy::{Fault, Hook, Outcome, Question};
+use wasmail_services::Capabilities;
 use wasmtime::Store;
 use wasmtime::component::{self, InstancePre, Resource};
 
@@ -77,7 +78,7 @@ impl Instance {
 
     async fn instantiate(engine: &Engine, pre: &InstancePre<State>, owner: Owner<'_>) -> Result<Self, Fault> {
         let place = place(&engine.inner, owner.share).await?;
-        let mut store = state::store(&engine.inner, owner.name);
+        let mut store = state::store(&engine.inner, owner.name, owner.capabilities.clone());
         state::begin(&mut store, &engine.inner, "");
         match pre.instantiate_async(&mut store).await {
             Ok(instance) => {
@@ -112,7 +113,7 @@ impl Instance {
         let indices = describe::GuestIndices::new(pre).map_err(types)?;
         let limit = engine.inner.config.limits.wall_clock;
         let manifest = patience::within(limit, async {
-            let mut instance = Self::instantiate(engine, pre, Owner { name: &"(loading)".into(), share: None }).await?;
+            let mut instance = Self::instantiate(engine, pre, Owner::nobody(&"(loading)".into())).await?;
             state::begin(&mut instance.store, &engine.inner, "");
             let guest = match indices.load(&mut instance.store, &instance.instance) {
                 Ok(guest) => guest,
@@ -227,6 +228,16 @@ pub(crate) struct Owner<'a> {
     pub(crate) name: &'a Arc<str>,
     /// The binding's share of the pool.
     pub(crate) share: Option<&'a Arc<Semaphore>>,
+    /// What the binding was granted.
+    pub(crate) capabilities: &'a Capabilities,
+}
+
+impl<'a> Owner<'a> {
+    /// Nobody's yet: while a component is looked at, nothing is granted.
+    pub(crate) fn nobody(name: &'a Arc<str>) -> Self {
+        const NONE: &Capabilities = &Capabilities::none();
+        Self { name, share: None, capabilities: NONE }
+    }
 }
 
 /// Waits for a place, for half the time that a question may take: the other half is the call's.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wasmail_services::{Capabilities, Used};
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -16,6 +17,10 @@ pub(crate) struct State {
     pub(crate) table: ResourceTable,
     pub(crate) limiter: Limiter,
     pub(crate) log: GuestLog,
+    /// What the binding was granted.
+    pub(crate) capabilities: Capabilities,
+    /// What this call has used of it.
+    pub(crate) used: Used,
     /// Ticks of CPU time left.
     ticks: u32,
     /// Calls of host functions left.
@@ -49,14 +54,16 @@ impl WasiView for State {
 }
 
 /// A store with every limit set, before any code of the guest can run in it.
-pub(crate) fn store(engine: &Inner, plugin: &Arc<str>) -> Store<State> {
+pub(crate) fn store(engine: &Inner, plugin: &Arc<str>, capabilities: Capabilities) -> Store<State> {
     let limits = &engine.config.limits;
     let log = GuestLog::new(Arc::clone(plugin), limits.log_lines, limits.log_line);
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.resources);
     let wasi = imports::wasi(&log, limits.random);
     let limiter = Limiter::new(limits.memory);
-    let mut store = Store::new(&engine.wasmtime, State { wasi, table, limiter, log, ticks: 0, host_calls: 0 });
+    let used = Used::default();
+    let state = State { wasi, table, limiter, log, capabilities, used, ticks: 0, host_calls: 0 };
+    let mut store = Store::new(&engine.wasmtime, state);
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(limits.lifted);
     store.set_max_component_handles(limits.handles);
@@ -68,6 +75,7 @@ pub(crate) fn store(engine: &Inner, plugin: &Arc<str>) -> Store<State> {
 pub(crate) fn begin(store: &mut Store<State>, engine: &Inner, connection: &str) {
     let state = store.data_mut();
     state.ticks = engine.config.limits.ticks(engine.config.tick);
+    state.used = Used::default();
     state.host_calls = engine.config.limits.host_calls;
     state.log.begin(connection);
     // The next tick is the first one charged.

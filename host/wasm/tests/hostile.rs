@@ -230,7 +230,7 @@ async fn a_configuration_is_refused_when_it_is_bound() {
         let engine = engine.clone();
         async move {
             let component = load(&engine, name).await.unwrap();
-            soon(component.bind(Bind { name: name.into(), config, life: Life::Pooled })).await.err()
+            soon(component.bind(Bind { name: name.into(), config, ..Bind::default() })).await.err()
         }
     };
     let refused = BindError::Refused("wrod: unknown key\\n\\u{1b}[2J".into());

@@ -15,7 +15,9 @@ mod tests {
         ("wasmail-spool", &["wasmail-mail"]),
         ("wasmail-queue", &["wasmail-mail"]),
         ("wasmail-smtp", &["wasmail-mail", "wasmail-policy"]),
-        ("wasmail-wasm", &["wasmail-mail", "wasmail-mime", "wasmail-policy"]),
+        // What guests ask for stands beside the rooms that mail walks through.
+        ("wasmail-services", &[]),
+        ("wasmail-wasm", &["wasmail-mail", "wasmail-mime", "wasmail-policy", "wasmail-services"]),
         ("wasmail-server", &["wasmail-mail", "wasmail-policy", "wasmail-smtp", "wasmail-spool", "wasmail-queue"]),
     ];
 

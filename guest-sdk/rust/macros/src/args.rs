@@ -5,7 +5,7 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Expr, ExprArray, ExprLit, Ident, Lit, Meta, MetaNameValue, Result, Token};
 
 /// Grants of the contract, so that a typing error is found by the compiler.
-const GRANTS: [&str; 8] = [
+const GRANTS: [&str; 9] = [
     "relaying",
     "accept-recipients",
     "edit-recipients",
@@ -14,6 +14,7 @@ const GRANTS: [&str; 8] = [
     "route",
     "quarantine",
     "overturn-denials",
+    "dns",
 ];
 
 /// Facts of the contract's `footprint`.

@@ -23,6 +23,8 @@ macro_rules! export_world {
                     "wasmail:policy/types@0.1.0": crate::bindings::wasmail::policy::types,
                     "wasmail:policy/message@0.1.0": crate::bindings::wasmail::policy::message,
                     "wasmail:policy/log@0.1.0": crate::bindings::wasmail::policy::log,
+                    "wasmail:policy/capability@0.1.0": crate::bindings::wasmail::policy::capability,
+                    "wasmail:policy/dns@0.1.0": crate::bindings::wasmail::policy::dns,
                 },
                 pub_export_macro: true,
                 default_bindings_module: $path,

@@ -40,6 +40,7 @@ extern crate self as wasmail_guest;
 
 pub mod bindings;
 mod choices;
+pub mod dns;
 #[cfg(not(target_family = "wasm"))]
 mod example;
 mod json;
@@ -57,6 +58,7 @@ pub mod schema;
 mod status;
 
 pub use bindings::describe::exports::wasmail::policy::describe::{Facts, Footprint, Manifest};
+pub use bindings::wasmail::policy::capability::Failure;
 pub use bindings::wasmail::policy::message::{
     Address, DateTime, Field, Media, MediaParameter, MimePart as Part, PassedLimit, Structure,
 };

@@ -60,6 +60,7 @@ impl Kit {
         match setting.key.as_str() {
             "messages" => {}
             "plugin" => plugins.push(plugin(&setting.value)?),
+            "dns" => self.world.add_record(&setting.value)?,
             "relaying" => client.relaying = setting.value.parse().map_err(|_| "true or false")?,
             "line-endings" if setting.value == "strict" => client.line_endings = LineEndings::Strict,
             "line-endings" if setting.value == "normalise" => client.line_endings = LineEndings::Normalise,

@@ -14,6 +14,7 @@ use wasmail_wasm::{Bind, Info};
 
 use crate::session::{self, Session};
 use crate::workshop::{Source, Workshop};
+use crate::world::World;
 
 /// Our name in sessions of the kit.
 const HOSTNAME: &str = "mx.example.test";
@@ -34,6 +35,7 @@ pub struct Kit {
     others: BTreeMap<String, Source>,
     /// Plugins that are asked besides this one, in order.
     beside: Vec<(String, Value)>,
+    pub(crate) world: World,
     pub(crate) client: Client,
 }
 
@@ -75,6 +77,7 @@ impl Kit {
             grants: Vec::new(),
             others: BTreeMap::new(),
             beside: Vec::new(),
+            world: World::default(),
             client: Client::default(),
         }
     }
@@ -104,6 +107,17 @@ impl Kit {
     #[must_use]
     pub fn with(mut self, name: &str, dir: impl AsRef<Path>) -> Self {
         self.others.insert(name.to_owned(), Source::Crate(self.base.join(dir)));
+        self
+    }
+
+    /// The same with a record in the DNS as the plugins see it, written as `NAME TYPE DATA`; `NAME TYPE fails` is a question
+    /// that the name servers cannot answer. What is not listed does not exist.
+    ///
+    /// # Panics
+    /// When it is not written so.
+    #[must_use]
+    pub fn dns(mut self, record: &str) -> Self {
+        self.world.add_record(record).unwrap_or_else(|why| panic!("{record}: {why}"));
         self
     }
 
@@ -205,7 +219,8 @@ impl Kit {
         let name = name.unwrap_or(&manifest.name);
         let more = self.grants.iter().filter(|_| *source == self.own);
         let grants: Grants = manifest.needs.iter().chain(more).copied().collect();
-        let bind = Bind { name: name.to_owned(), config: config.clone(), ..Bind::default() };
+        let capabilities = self.world.capabilities(name, grants);
+        let bind = Bind { name: name.to_owned(), config: config.clone(), capabilities, ..Bind::default() };
         let bound = runtime.block_on(component.bind(bind)).map_err(|error| format!("{name}: {error}"))?;
         Ok(Binding { name: name.into(), plugin: Arc::new(bound), grants, on_fault: FaultRule::Defer })
     }

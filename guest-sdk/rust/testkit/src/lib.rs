@@ -29,6 +29,7 @@ mod dialogs;
 mod kit;
 mod session;
 mod workshop;
+mod world;
 
 pub use kit::Kit;
 pub use session::Session;

@@ -29,6 +29,7 @@ macro_rules! dialogues {
 
 dialogues! {
     access: "access",
+    dnsbl: "dnsbl",
     early_talker: "early-talker",
     headers: "headers",
     helo_checks: "helo-checks",

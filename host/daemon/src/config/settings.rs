@@ -127,6 +127,12 @@ section! {
         concurrency: usize,
         /// Names remembered.
         cache: usize,
+        /// Plugins' questions under way at once.
+        plugin_concurrency: usize,
+        /// Answers to plugins' questions that are remembered.
+        plugin_cache: u64,
+        /// Whether the name servers are believed that they have validated an answer.
+        trust_ad: bool,
     }
 }
 
@@ -271,8 +277,31 @@ section! {
         on_fault: OnFault = OnFault::Defer,
         /// How long an instance lives.
         instance: Instance = Instance::Pooled,
+        /// What it may ask of the DNS, when that is granted.
+        dns: PluginDns = PluginDns::default(),
         /// What the plugin itself is told.
         config: Table = Table::new(),
+    }
+}
+
+section! {
+    /// What a plugin may ask of the DNS.
+    PluginDns {
+        /// Questions in one hook call.
+        queries: u32 = Self::default().queries,
+        /// Questions in a second.
+        rate: u32 = Self::default().rate,
+        /// Questions under way at once.
+        concurrency: usize = Self::default().concurrency,
+        /// For one answer.
+        timeout: Duration = Self::default().timeout,
+    }
+}
+
+impl Default for PluginDns {
+    fn default() -> Self {
+        let wasmail_services::dns::Quota { queries, rate, concurrency, timeout } = Default::default();
+        Self { queries, rate, concurrency, timeout }
     }
 }
 

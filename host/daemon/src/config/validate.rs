@@ -11,7 +11,7 @@ use super::decode::{Decode, nearest};
 use super::limits::Limits;
 use super::mistake::Mistakes;
 use super::place::KeyPath;
-use super::settings::{DeliveryKind, Settings};
+use super::settings::{DeliveryKind, Plugin, Settings};
 
 /// Checks the settings as a whole.
 pub(super) fn validate(settings: &Settings, mistakes: &mut Mistakes) {
@@ -227,7 +227,21 @@ fn plugins(settings: &Settings, mistakes: &mut Mistakes) {
                 mistakes.add(&at.key("grants").index(position), error);
             }
         }
+        capabilities(settings, plugin, &at, mistakes);
     }
+}
+
+/// A capability answers before the call that waits for it is given up.
+fn capabilities(settings: &Settings, plugin: &Plugin, at: &KeyPath, mistakes: &mut Mistakes) {
+    let mut deadline = |capability: &str, timeout: Duration| {
+        let at = at.key(capability).key("timeout");
+        nonzero_time(timeout, &at, mistakes);
+        if timeout >= settings.engine.wall_clock {
+            mistakes
+                .add(&at, "must be shorter than engine.wall_clock: the plugin is given up before it has its answer");
+        }
+    };
+    deadline("dns", plugin.dns.timeout);
 }
 
 #[cfg(test)]

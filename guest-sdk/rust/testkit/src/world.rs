@@ -1,0 +1,72 @@
+//! The world as plugins see it through their capabilities: what a test says, and nothing else.
+
+use wasmail_policy::{Grant, Grants};
+use wasmail_services::dns::{Answer, Client, Data, Mx, Outcome, Query, Quota, RecordType, Resolver, ResourceRecord};
+use wasmail_services::{Capabilities, Failure};
+
+/// Seconds that records may be kept.
+const TTL: u32 = 300;
+
+/// What a test says of the world.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct World {
+    dns: Vec<(Query, Result<Answer, Failure>)>,
+}
+
+impl World {
+    /// Adds a record of the DNS: `NAME TYPE DATA`, or `NAME TYPE fails`.
+    pub(crate) fn add_record(&mut self, text: &str) -> Result<(), String> {
+        let mut words = text.splitn(3, ' ');
+        let (Some(name), Some(kind), Some(data)) = (words.next(), words.next(), words.next()) else {
+            return Err("expected NAME TYPE DATA".to_owned());
+        };
+        let query = Query { name: name.to_owned(), record_type: record_type(kind)? };
+        let known = self.dns.iter_mut().find(|(known, _)| *known == query);
+        match (known, data) {
+            (_, "fails") => {
+                let fails = Failure::Unavailable("the name servers answer SERVFAIL".to_owned());
+                self.dns.push((query, Err(fails)));
+            }
+            (Some((_, Ok(answer))), data) => answer.records.push(record(query.record_type, data)?),
+            (_, data) => {
+                let records = vec![record(query.record_type, data)?];
+                self.dns.push((query, Ok(Answer { outcome: Outcome::Found, records, validated: false })));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a binding with these grants may use.
+    pub(crate) fn capabilities(&self, _name: &str, grants: Grants) -> Capabilities {
+        let dns = || Client::new(Resolver::of_list(self.dns.iter().cloned()), Quota::default());
+        Capabilities { dns: grants.has(Grant::Dns).then(dns) }
+    }
+}
+
+fn record_type(text: &str) -> Result<RecordType, String> {
+    Ok(match text {
+        "A" => RecordType::A,
+        "AAAA" => RecordType::Aaaa,
+        "MX" => RecordType::Mx,
+        "TXT" => RecordType::Txt,
+        "PTR" => RecordType::Ptr,
+        _ => return Err(format!("`{text}` is none of A, AAAA, MX, TXT, PTR")),
+    })
+}
+
+fn record(kind: RecordType, text: &str) -> Result<ResourceRecord, String> {
+    let no_address = |_| format!("`{text}` is no address");
+    let data = match kind {
+        RecordType::A => Data::A(text.parse().map_err(no_address)?),
+        RecordType::Aaaa => Data::Aaaa(text.parse().map_err(no_address)?),
+        RecordType::Mx => {
+            let (preference, exchange) = text.split_once(' ').ok_or("expected PREFERENCE EXCHANGE")?;
+            let preference = preference.parse().map_err(|_| "the preference is no number")?;
+            Data::Mx(Mx { preference, exchange: exchange.to_owned() })
+        }
+        RecordType::Txt => Data::Txt(text.as_bytes().to_vec()),
+        RecordType::Ptr => Data::Ptr(text.to_owned()),
+        RecordType::Tlsa => return Err("TLSA records cannot be written here".to_owned()),
+    };
+    Ok(ResourceRecord { data, ttl: TTL })
+}

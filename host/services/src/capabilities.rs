@@ -1,0 +1,25 @@
+//! What one binding was granted, and what one hook call has used of it.
+
+use crate::dns;
+
+/// The capabilities of one binding. What is not there was not granted.
+#[derive(Debug, Clone, Default)]
+pub struct Capabilities {
+    /// Questions to the DNS.
+    pub dns: Option<dns::Client>,
+}
+
+impl Capabilities {
+    /// Nothing is granted.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { dns: None }
+    }
+}
+
+/// What one hook call has used so far; a new call begins with a new one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Used {
+    /// Questions to the DNS.
+    pub dns: u32,
+}

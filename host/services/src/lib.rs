@@ -1,0 +1,12 @@
+//! What stands behind the capabilities of plugins: DNS, and a store of keys and values. No wasmtime in here.
+//!
+//! [`Capabilities`] is what one binding was granted. Each capability has quotas and a deadline, and answers with a
+//! [`Failure`] instead of an error that would end the plugin.
+
+mod capabilities;
+pub mod dns;
+mod failure;
+mod rate;
+
+pub use capabilities::{Capabilities, Used};
+pub use failure::Failure;
