@@ -6,10 +6,11 @@ use wasmparser::{Parser, Payload};
 const COMPONENT_MAX: usize = 320 * 1024;
 
 /// The hooks of each plugin, in the order of a session.
-const HOOKS: [(&str, &[&str]); 9] = [
+const HOOKS: [(&str, &[&str]); 10] = [
     ("access", &["connect", "helo", "ehlo", "mail", "rcpt", "queue", "queue-outbound"]),
     ("dnsbl", &["connect"]),
     ("early-talker", &["connect", "helo", "ehlo", "data"]),
+    ("greylist", &["rcpt-ok"]),
     ("headers", &["data-post"]),
     ("helo-checks", &["helo", "ehlo"]),
     ("karma", &["mail", "rcpt", "data", "data-post", "disconnect"]),

@@ -1,27 +1,36 @@
 //! What stands behind the capabilities that plugins are granted.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use wasmail_policy::Grant;
-use wasmail_services::{Capabilities, dns};
+use wasmail_services::{Capabilities, dns, kv};
 
 use crate::config::{KeyPath, Mistakes, Plugin, Settings};
 
 /// What stands behind the capabilities. What nobody was granted is not started.
 pub(crate) struct Services {
     resolver: Option<Arc<dns::Resolver>>,
+    store: Option<Arc<kv::Store>>,
 }
 
 impl Services {
-    /// Starts what some plugin was granted.
-    pub(crate) fn start(settings: &Settings, mistakes: &mut Mistakes) -> Self {
-        Self { resolver: if anybody_has(settings, Grant::Dns) { resolver(settings, mistakes) } else { None } }
+    /// Starts what some plugin was granted. Without a file the store is in memory, and gone afterwards.
+    pub(crate) fn start(settings: &Settings, file: Option<PathBuf>, mistakes: &mut Mistakes) -> Self {
+        Self {
+            resolver: if anybody_has(settings, Grant::Dns) { resolver(settings, mistakes) } else { None },
+            store: if anybody_has(settings, Grant::Kv) { store(settings, file, mistakes) } else { None },
+        }
     }
 
     /// What one plugin was granted.
     pub(crate) fn of(&self, plugin: &Plugin) -> Capabilities {
         let resolver = self.resolver.as_ref().filter(|_| has(plugin, Grant::Dns));
-        Capabilities { dns: resolver.map(|resolver| dns::Client::new(Arc::clone(resolver), dns_quota(plugin))) }
+        let store = self.store.as_ref().filter(|_| has(plugin, Grant::Kv));
+        Capabilities {
+            dns: resolver.map(|resolver| dns::Client::new(Arc::clone(resolver), dns_quota(plugin))),
+            kv: store.map(|store| kv::Space::new(Arc::clone(store), &plugin.tenant, &plugin.name, kv_quota(plugin))),
+        }
     }
 }
 
@@ -51,4 +60,22 @@ fn resolver(settings: &Settings, mistakes: &mut Mistakes) -> Option<Arc<dns::Res
 fn dns_quota(plugin: &Plugin) -> dns::Quota {
     let own = &plugin.dns;
     dns::Quota { queries: own.queries, rate: own.rate, concurrency: own.concurrency, timeout: own.timeout }
+}
+
+fn store(settings: &Settings, path: Option<PathBuf>, mistakes: &mut Mistakes) -> Option<Arc<kv::Store>> {
+    let config = kv::StoreConfig { path, sync_interval: settings.kv.sync_interval, cache: settings.kv.cache.len() };
+    let help = "if it is damaged, move it away: plugins begin with an empty store";
+    kv::Store::open(&config).map_err(|error| mistakes.add_with_help(&KeyPath::of(&["kv"]), error, help)).ok()
+}
+
+fn kv_quota(plugin: &Plugin) -> kv::Quota {
+    let own = &plugin.kv;
+    kv::Quota {
+        calls: own.calls,
+        rate: own.rate,
+        value: own.value.len(),
+        entries: own.entries,
+        size: own.size.0,
+        timeout: own.timeout,
+    }
 }

@@ -19,6 +19,11 @@ pub(crate) fn cache(settings: &Settings) -> PathBuf {
     settings.server.data_dir.join("cache")
 }
 
+/// What plugins keep.
+pub(crate) fn kv(settings: &Settings) -> PathBuf {
+    settings.server.data_dir.join("kv.redb")
+}
+
 /// The spool's settings as the spool takes them.
 pub(crate) fn spool_options(settings: &Settings) -> wasmail_spool::Options {
     use wasmail_spool::Durability;

@@ -76,14 +76,15 @@ pub(crate) fn check(loaded: &mut Loaded) {
     // A cache that is there saves minutes with large guests; a check makes none.
     let cache = Some(paths::cache(&settings)).filter(|dir| dir.exists());
     match tokio::runtime::Runtime::new() {
-        Ok(runtime) => drop(runtime.block_on(load(loaded, cache.as_deref()))),
+        Ok(runtime) => drop(runtime.block_on(load(loaded, cache.as_deref(), None))),
         Err(error) => loaded.mistakes.add(&KeyPath::of(&["engine"]), format!("no thread can be started: {error}")),
     }
     config::warn(&settings, &mut loaded.mistakes);
 }
 
-/// Loads every plugin, all at the same time; what is wrong is added to the mistakes.
-pub(crate) async fn load(loaded: &mut Loaded, cache: Option<&Path>) -> Plugins {
+/// Loads every plugin, all at the same time; what is wrong is added to the mistakes. What plugins keep is in the file
+/// `store`; without one, as for a check, in memory.
+pub(crate) async fn load(loaded: &mut Loaded, cache: Option<&Path>, store: Option<PathBuf>) -> Plugins {
     let none = Plugins(Vec::new());
     let Some(settings) = loaded.settings.clone() else { return none };
     let engine = match Engine::new(engine_config(&settings)) {
@@ -94,7 +95,7 @@ pub(crate) async fn load(loaded: &mut Loaded, cache: Option<&Path>) -> Plugins {
             return none;
         }
     };
-    let services = Services::start(&settings, &mut loaded.mistakes);
+    let services = Services::start(&settings, store, &mut loaded.mistakes);
     let cache = cache.filter(|_| settings.engine.cache).and_then(|dir| open_cache(dir, loaded));
     let mut work = JoinSet::new();
     let mut modules: HashMap<&str, Module> = HashMap::new();

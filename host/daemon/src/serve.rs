@@ -50,7 +50,8 @@ pub(crate) fn run(args: &ConfigArgs) -> miette::Result<ExitCode> {
     logs::start(&settings.log).map_err(Report::msg)?;
     let data_dir = DataDir::take(&settings.server.data_dir)?;
     let runtime = runtime(&settings).into_diagnostic()?;
-    let plugins = runtime.block_on(plugins::load(&mut loaded, Some(&paths::cache(&settings))));
+    let plugins =
+        runtime.block_on(plugins::load(&mut loaded, Some(&paths::cache(&settings)), Some(paths::kv(&settings))));
     config::warn(&settings, &mut loaded.mistakes);
     report(&loaded)?;
     runtime.block_on(serve(&settings, &plugins, args))?;

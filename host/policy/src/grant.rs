@@ -25,11 +25,13 @@ pub enum Grant {
     OverturnDenials,
     /// May ask the DNS.
     Dns,
+    /// May keep keys and values in the store.
+    Kv,
 }
 
 impl Grant {
     /// All grants.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Relaying,
         Self::AcceptRecipients,
         Self::EditRecipients,
@@ -39,6 +41,7 @@ impl Grant {
         Self::Quarantine,
         Self::OverturnDenials,
         Self::Dns,
+        Self::Kv,
     ];
 
     /// The name in configuration and manifests.
@@ -54,6 +57,7 @@ impl Grant {
             Self::Quarantine => "quarantine",
             Self::OverturnDenials => "overturn-denials",
             Self::Dns => "dns",
+            Self::Kv => "kv",
         }
     }
 }

@@ -1,19 +1,21 @@
 //! What one binding was granted, and what one hook call has used of it.
 
-use crate::dns;
+use crate::{dns, kv};
 
 /// The capabilities of one binding. What is not there was not granted.
 #[derive(Debug, Clone, Default)]
 pub struct Capabilities {
     /// Questions to the DNS.
     pub dns: Option<dns::Client>,
+    /// The binding's own space in the store.
+    pub kv: Option<kv::Space>,
 }
 
 impl Capabilities {
     /// Nothing is granted.
     #[must_use]
     pub const fn none() -> Self {
-        Self { dns: None }
+        Self { dns: None, kv: None }
     }
 }
 
@@ -22,4 +24,6 @@ impl Capabilities {
 pub struct Used {
     /// Questions to the DNS.
     pub dns: u32,
+    /// Calls of the store.
+    pub kv: u32,
 }

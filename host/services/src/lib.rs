@@ -6,6 +6,7 @@
 mod capabilities;
 pub mod dns;
 mod failure;
+pub mod kv;
 mod rate;
 
 pub use capabilities::{Capabilities, Used};

@@ -3,6 +3,7 @@
 
 mod capability;
 mod dns;
+mod kv;
 mod log;
 mod message;
 mod stdio;
@@ -32,6 +33,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     policy::log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::capability::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::dns::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    policy::kv::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     Ok(linker)
 }
 

@@ -11,7 +11,7 @@ use support::*;
 use wasmail_policy::{
     Binding, Body, BoxFuture, Chain, Decision, Fault, FaultRule, Grants, Hook, Outcome, Plugin, Question, Verdict,
 };
-use wasmail_wasm::{Bind, BindError, Life, Limits, LoadError};
+use wasmail_wasm::{Bind, BindError, Limits, LoadError};
 
 /// Asks a hostile plugin, then a good one on the same engine, then the hostile one again.
 async fn fault(name: &str, hook: Hook) -> Fault {

@@ -5,7 +5,7 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Expr, ExprArray, ExprLit, Ident, Lit, Meta, MetaNameValue, Result, Token};
 
 /// Grants of the contract, so that a typing error is found by the compiler.
-const GRANTS: [&str; 9] = [
+const GRANTS: [&str; 10] = [
     "relaying",
     "accept-recipients",
     "edit-recipients",
@@ -15,6 +15,7 @@ const GRANTS: [&str; 9] = [
     "quarantine",
     "overturn-denials",
     "dns",
+    "kv",
 ];
 
 /// Facts of the contract's `footprint`.

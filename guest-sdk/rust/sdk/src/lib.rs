@@ -44,6 +44,7 @@ pub mod dns;
 #[cfg(not(target_family = "wasm"))]
 mod example;
 mod json;
+pub mod kv;
 pub mod log;
 mod message;
 mod network;

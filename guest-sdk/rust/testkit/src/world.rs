@@ -1,7 +1,11 @@
 //! The world as plugins see it through their capabilities: what a test says, and nothing else.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use wasmail_policy::{Grant, Grants};
 use wasmail_services::dns::{Answer, Client, Data, Mx, Outcome, Query, Quota, RecordType, Resolver, ResourceRecord};
+use wasmail_services::kv::{self, Space, Store, StoreConfig};
 use wasmail_services::{Capabilities, Failure};
 
 /// Seconds that records may be kept.
@@ -37,10 +41,18 @@ impl World {
     }
 
     /// What a binding with these grants may use.
-    pub(crate) fn capabilities(&self, _name: &str, grants: Grants) -> Capabilities {
+    ///
+    /// The store is in memory and lasts as long as the session.
+    pub(crate) fn capabilities(&self, name: &str, grants: Grants) -> Capabilities {
         let dns = || Client::new(Resolver::of_list(self.dns.iter().cloned()), Quota::default());
-        Capabilities { dns: grants.has(Grant::Dns).then(dns) }
+        let kv = || Space::new(store(), "default", name, kv::Quota::default());
+        Capabilities { dns: grants.has(Grant::Dns).then(dns), kv: grants.has(Grant::Kv).then(kv) }
     }
+}
+
+fn store() -> Arc<Store> {
+    let config = StoreConfig { path: None, sync_interval: Duration::from_secs(1), cache: 1 << 20 };
+    Store::open(&config).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn record_type(text: &str) -> Result<RecordType, String> {

@@ -31,6 +31,7 @@ dialogues! {
     access: "access",
     dnsbl: "dnsbl",
     early_talker: "early-talker",
+    greylist: "greylist",
     headers: "headers",
     helo_checks: "helo-checks",
     karma: "karma",

@@ -18,7 +18,7 @@ pub(crate) fn run(args: &ConfigArgs) -> miette::Result<()> {
     let runtime = tokio::runtime::Runtime::new().into_diagnostic()?;
     // A cache that is there saves minutes with large guests; looking makes none.
     let cache = loaded.settings.as_ref().map(paths::cache).filter(|dir| dir.exists());
-    let plugins = runtime.block_on(plugins::load(&mut loaded, cache.as_deref()));
+    let plugins = runtime.block_on(plugins::load(&mut loaded, cache.as_deref(), None));
     check::report(&loaded)?;
     let Some(settings) = &loaded.settings else { return Ok(()) };
     let chains = settings.listener.iter().map(|listener| {

@@ -31,6 +31,8 @@ section! {
         spool: Spool,
         /// Where accepted messages go.
         delivery: Delivery,
+        /// What plugins keep.
+        kv: Kv,
         /// Other ways that policy may choose.
         route: Vec<Route> = Vec::new(),
         /// The sandbox.
@@ -133,6 +135,16 @@ section! {
         plugin_cache: u64,
         /// Whether the name servers are believed that they have validated an answer.
         trust_ad: bool,
+    }
+}
+
+section! {
+    /// What plugins keep.
+    Kv {
+        /// How often it is synced to disk.
+        sync_interval: Duration,
+        /// Octets of the file that are kept in memory.
+        cache: Size,
     }
 }
 
@@ -279,6 +291,10 @@ section! {
         instance: Instance = Instance::Pooled,
         /// What it may ask of the DNS, when that is granted.
         dns: PluginDns = PluginDns::default(),
+        /// Whose it is: bindings of one name and different tenants keep different things.
+        tenant: String = "default".to_owned(),
+        /// What it may keep, when that is granted.
+        kv: PluginKv = PluginKv::default(),
         /// What the plugin itself is told.
         config: Table = Table::new(),
     }
@@ -302,6 +318,31 @@ impl Default for PluginDns {
     fn default() -> Self {
         let wasmail_services::dns::Quota { queries, rate, concurrency, timeout } = Default::default();
         Self { queries, rate, concurrency, timeout }
+    }
+}
+
+section! {
+    /// What a plugin may keep.
+    PluginKv {
+        /// Calls in one hook call.
+        calls: u32 = Self::default().calls,
+        /// Calls in a second.
+        rate: u32 = Self::default().rate,
+        /// Octets of a value.
+        value: Size = Self::default().value,
+        /// Entries.
+        entries: u64 = Self::default().entries,
+        /// Octets in all.
+        size: Size = Self::default().size,
+        /// For one answer.
+        timeout: Duration = Self::default().timeout,
+    }
+}
+
+impl Default for PluginKv {
+    fn default() -> Self {
+        let wasmail_services::kv::Quota { calls, rate, value, entries, size, timeout } = Default::default();
+        Self { calls, rate, value: Size(value as u64), entries, size: Size(size), timeout }
     }
 }
 

@@ -115,11 +115,15 @@ fn nonzero_time(time: Duration, at: &KeyPath, mistakes: &mut Mistakes) {
     }
 }
 
+/// Shortest time between two syncs of what plugins keep.
+const SYNC_INTERVAL_MIN: Duration = Duration::from_millis(10);
+
 fn positive_numbers(settings: &Settings, mistakes: &mut Mistakes) {
     let numbers = [
         ("connections", "total", settings.connections.total as u64),
         ("connections", "per_address", settings.connections.per_address as u64),
         ("dns", "concurrency", settings.dns.concurrency as u64),
+        ("dns", "plugin_concurrency", settings.dns.plugin_concurrency as u64),
         ("delivery", "concurrency", settings.delivery.concurrency as u64),
         ("spool", "messages_max", settings.spool.messages_max as u64),
         ("engine", "instances", settings.engine.instances.into()),
@@ -130,6 +134,10 @@ fn positive_numbers(settings: &Settings, mistakes: &mut Mistakes) {
         mistakes.add(&KeyPath::of(&[section, key]), "must be 1 at least");
     }
     nonzero_time(settings.dns.timeout, &KeyPath::of(&["dns", "timeout"]), mistakes);
+    // Shorter, and the thread that writes would do little else.
+    if settings.kv.sync_interval < SYNC_INTERVAL_MIN {
+        mistakes.add(&KeyPath::of(&["kv", "sync_interval"]), "must be 10ms at least");
+    }
     nonzero_time(settings.engine.cpu, &KeyPath::of(&["engine", "cpu"]), mistakes);
     nonzero_time(settings.engine.wall_clock, &KeyPath::of(&["engine", "wall_clock"]), mistakes);
 }
@@ -231,6 +239,9 @@ fn plugins(settings: &Settings, mistakes: &mut Mistakes) {
     }
 }
 
+/// Octets of a tenant's name: it stands in front of every key.
+const TENANT_MAX: usize = 64;
+
 /// A capability answers before the call that waits for it is given up.
 fn capabilities(settings: &Settings, plugin: &Plugin, at: &KeyPath, mistakes: &mut Mistakes) {
     let mut deadline = |capability: &str, timeout: Duration| {
@@ -242,6 +253,13 @@ fn capabilities(settings: &Settings, plugin: &Plugin, at: &KeyPath, mistakes: &m
         }
     };
     deadline("dns", plugin.dns.timeout);
+    deadline("kv", plugin.kv.timeout);
+    if plugin.dns.concurrency == 0 {
+        mistakes.add(&at.key("dns").key("concurrency"), "must be 1 at least");
+    }
+    if plugin.tenant.is_empty() || plugin.tenant.len() > TENANT_MAX {
+        mistakes.add(&at.key("tenant"), format!("must have 1 to {TENANT_MAX} octets"));
+    }
 }
 
 #[cfg(test)]
