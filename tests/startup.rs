@@ -22,12 +22,12 @@ fn files(folder: &Path) -> BTreeMap<String, SystemTime> {
     entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), changed(&entry))).collect()
 }
 
-/// CPU time of all the server's threads so far.
+/// CPU time so far of all the server's threads, and of the processes that compiled for it.
 fn cpu_time(server: &Server) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).expect("it runs");
     let after_name = stat.rsplit_once(')').expect("the name stands in parentheses").1;
-    // utime and stime are the 14th and 15th field, in hundredths of a second on every Linux; the 3rd comes first here.
-    let ticks = after_name.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
+    // utime, stime and those of children are the 14th to 17th field, in hundredths of a second on every Linux; the 3rd comes first here.
+    let ticks = after_name.split_whitespace().skip(11).take(4).map(|field| field.parse::<u64>().expect("a number"));
     Duration::from_millis(ticks.sum::<u64>() * 10)
 }
 

@@ -1,6 +1,7 @@
 //! The command line.
 
 pub(crate) mod check;
+pub(crate) mod compile;
 pub(crate) mod inspect;
 pub(crate) mod plugin_new;
 pub(crate) mod plugin_order;
@@ -36,6 +37,19 @@ pub(crate) enum Command {
     /// Shows the messages that wait for delivery.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Compiles the component on standard input; the server calls itself with it.
+    #[command(hide = true, name = compile::COMMAND)]
+    CompileComponent(CompileComponentArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompileComponentArgs {
+    /// Octets of memory of one instance.
+    pub(crate) instance_memory: usize,
+    /// Seconds of CPU time.
+    pub(crate) cpu_seconds: u64,
+    /// Octets of address space.
+    pub(crate) address_space: u64,
 }
 
 #[derive(Debug, Default, Args)]

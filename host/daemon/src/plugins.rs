@@ -9,9 +9,12 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use wasmail_policy::{Binding, FaultRule, Grant, Grants};
 use wasmail_services::Capabilities;
-use wasmail_wasm::{Bind, BindError, Bound, Cache, Component, Engine, EngineConfig, Info, Life, Limits, LoadError};
+use wasmail_wasm::{
+    Bind, BindError, Bound, Cache, CompileLimits, Component, Engine, EngineConfig, Info, Life, Limits, LoadError,
+};
 
 use crate::capabilities::Services;
+use crate::cli::compile;
 use crate::config::{self, Instance, KeyPath, Loaded, OnFault, Plugin, Settings, nearest};
 use crate::paths;
 
@@ -115,7 +118,13 @@ fn engine_config(settings: &Settings) -> EngineConfig {
     let engine = &settings.engine;
     let limits =
         Limits { memory: engine.memory.len(), cpu: engine.cpu, wall_clock: engine.wall_clock, ..Limits::default() };
-    EngineConfig { limits, max_instances: engine.instances, ..EngineConfig::default() }
+    let compile = CompileLimits {
+        cpu: engine.compile_cpu,
+        wall_clock: engine.compile_wall_clock,
+        memory: engine.compile_memory.0,
+    };
+    let compiler = compile::in_child(compile);
+    EngineConfig { limits, max_instances: engine.instances, compiler, ..EngineConfig::default() }
 }
 
 fn open_cache(dir: &Path, loaded: &mut Loaded) -> Option<Cache> {
@@ -258,7 +267,8 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_sandbox() {
         let settings = Loaded::read(None, &[]).settings.expect("the reference is good");
-        assert_eq!(engine_config(&settings), EngineConfig::default());
+        let compiler = compile::in_child(CompileLimits::default());
+        assert_eq!(engine_config(&settings), EngineConfig { compiler, ..EngineConfig::default() });
     }
 
     #[test]

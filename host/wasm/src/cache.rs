@@ -5,7 +5,7 @@
 //! into place. A component from outside is never looked for here by any name but the digest of its octets.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -77,12 +77,29 @@ impl Cache {
         entries.map(|entry| entry.path()).collect()
     }
 
-    fn write(&self, key: &str, artifact: &[u8]) -> io::Result<()> {
+    /// Keeps what somebody else writes into a file of ours; that one has let go of the file when `write` returns.
+    pub(crate) fn store_with<E>(
+        &self,
+        key: &str,
+        write: impl FnOnce(&mut File) -> Result<(), E>,
+        failed: impl Fn(io::Error) -> E,
+    ) -> Result<(), E> {
         // Made with mode 0600.
+        let mut file = tempfile::NamedTempFile::new_in(&self.dir).map_err(&failed)?;
+        write(file.as_file_mut())?;
+        self.keep(key, file).and_then(|()| self.prune()).map_err(failed)
+    }
+
+    fn write(&self, key: &str, artifact: &[u8]) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
         file.write_all(artifact)?;
+        self.keep(key, file)
+    }
+
+    /// Gives a file that is complete its name.
+    fn keep(&self, key: &str, mut file: tempfile::NamedTempFile) -> io::Result<()> {
         file.as_file().sync_all()?;
-        let name = format!("{key}.{}{SUFFIX}", hex(&Sha256::digest(artifact)));
+        let name = format!("{key}.{}{SUFFIX}", digest_of(file.as_file_mut())?);
         file.persist(self.dir.join(name))?;
         File::open(&self.dir)?.sync_all()
     }
@@ -126,12 +143,27 @@ fn load(engine: &wasmtime::Engine, path: &Path) -> Result<Component, String> {
 /// Maps an artifact whose digest was just verified.
 #[expect(unsafe_code, reason = "an artifact is machine code; see the argument below")]
 fn deserialize(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Component> {
-    // SAFETY: the file must be what wasmtime wrote, and must not change while it is mapped. Only `Cache::write` makes
-    // files of this name, from `Component::serialize`; the digest in the name was verified by the caller, so a torn or
+    // SAFETY: the file must be what wasmtime wrote, and must not change while it is mapped. Only `Cache::keep` gives
+    // files such a name: those of `Cache::write`, from `Component::serialize`, and those of a compiling child that has
+    // ended well and has told the digest of what it wrote from `Engine::precompile_component`. The child is this very
+    // program, and what it read was only ever data to it; it is apart for what it takes, not because it would be
+    // another's. The digest in the name was verified by the caller, so a torn or
     // rotten file does not get here; and `Cache::open` made sure that nobody but our own user may write to the
     // directory. We never write to a file after renaming it into place; removing a mapped file is harmless. Settings
     // and version are checked by wasmtime itself, besides being part of the key.
     unsafe { Component::deserialize_file(engine, path) }
+}
+
+/// SHA-256 of a whole file, in hexadecimal.
+pub(crate) fn digest_of(file: &mut File) -> io::Result<String> {
+    let (mut hasher, mut octets) = (Sha256::new(), vec![0; 64 * 1024]);
+    file.rewind()?;
+    loop {
+        match file.read(&mut octets)? {
+            0 => return Ok(hex(&hasher.finalize())),
+            len => hasher.update(&octets[..len]),
+        }
+    }
 }
 
 /// Octets in lower-case hexadecimal.

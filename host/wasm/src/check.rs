@@ -1,7 +1,12 @@
 //! Looks at a component before the compiler does, and says precisely what keeps it from being a plugin.
 
+use std::time::Duration;
+
 use wasmail_policy::{Hook, HookSet};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
+
+use crate::size::Size;
+use crate::text::escaped;
 
 /// The package that plugins are written against.
 const PACKAGE: &str = "wasmail:policy";
@@ -13,6 +18,8 @@ const INTERFACES: [&str; 6] = ["types", "message", "log", "capability", "dns", "
 const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
 /// Imports and exports of a component. The fullest toolchains bring about fifty.
 const NAMES_MAX: usize = 256;
+/// Octets of a name in an error.
+const SHOWN_MAX: usize = 200;
 
 /// What a component imports and exports.
 #[derive(Debug, Default, PartialEq)]
@@ -66,8 +73,21 @@ pub enum LoadError {
     NoDescribe,
     #[error("it exports no hook, so it would never be asked: export at least one of the interfaces `{PACKAGE}/hook-*`")]
     NoHook,
+    #[error("it has {found} {what}, and {max} is the most: is it what a compiler made?")]
+    TooMuch { what: &'static str, found: u64, max: u64 },
     #[error("it cannot be compiled: {0}")]
     Compile(String),
+    #[error(
+        "it cannot be compiled: that took more than {limit:?} of CPU time; if you trust it, raise engine.compile_cpu"
+    )]
+    CompileCpu { limit: Duration },
+    #[error("it cannot be compiled: that took more than {limit:?}; if you trust it, raise engine.compile_wall_clock")]
+    CompileWallClock { limit: Duration },
+    #[error(
+        "it cannot be compiled: that took more than {limit} octets of memory; if you trust it, raise \
+         engine.compile_memory"
+    )]
+    CompileMemory { limit: u64 },
     #[error("its imports or exports have not the types of {PACKAGE}@{VERSION}: {0}")]
     Types(String),
     #[error("it could not be asked to describe itself: it {0}")]
@@ -76,16 +96,23 @@ pub enum LoadError {
     Manifest(String),
 }
 
-/// Checks what can be seen without compiling.
+/// Checks what section headers say: in time that the octets bound, in next to no memory. What is inside the sections
+/// is [`validate`]'s.
 pub(crate) fn check(octets: &[u8], max: usize) -> Result<Shape, LoadError> {
     if octets.len() > max {
         return Err(LoadError::TooLarge { octets: octets.len(), max });
     }
     check_kind(octets)?;
-    Validator::new_with_features(features()).validate_all(octets).map_err(|why| invalid(&why, octets.len()))?;
     let shape = shape(octets)?;
     shape.imports.iter().try_for_each(|name| check_import(name))?;
     check_exports(shape)
+}
+
+/// Checks everything that can be seen without compiling. It takes memory, several times what the component has: for
+/// untrusted components it is the compiling child's work.
+pub(crate) fn validate(octets: &[u8]) -> Result<(), LoadError> {
+    let valid = Validator::new_with_features(features()).validate_all(octets);
+    valid.map(drop).map_err(|why| invalid(&why, octets.len()))
 }
 
 fn check_kind(octets: &[u8]) -> Result<(), LoadError> {
@@ -132,18 +159,22 @@ fn invalid(why: &wasmparser::BinaryReaderError, len: usize) -> LoadError {
 /// The outermost imports and exports. What parts inside a component pass among each other is their business.
 fn shape(octets: &[u8]) -> Result<Shape, LoadError> {
     let mut shape = Shape::default();
-    let mut depth = 0_u32;
+    let (mut depth, mut size) = (0_u32, Size::default());
     for payload in Parser::new(0).parse_all(octets) {
-        match payload.map_err(|why| invalid(&why, octets.len()))? {
+        let payload = payload.map_err(|why| invalid(&why, octets.len()))?;
+        size.count(&payload)?;
+        match payload {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(imports) if depth == 0 => {
+                few(shape.imports.len(), imports.count())?;
                 for import in imports {
                     let import = import.map_err(|why| invalid(&why, octets.len()))?;
                     shape.imports.push(import.name.name.to_owned());
                 }
             }
             Payload::ComponentExportSection(exports) if depth == 0 => {
+                few(shape.exports.len(), exports.count())?;
                 for export in exports {
                     let export = export.map_err(|why| invalid(&why, octets.len()))?;
                     shape.exports.push(export.name.name.to_owned());
@@ -152,11 +183,21 @@ fn shape(octets: &[u8]) -> Result<Shape, LoadError> {
             _ => {}
         }
     }
-    if shape.imports.len().max(shape.exports.len()) > NAMES_MAX { Err(LoadError::TooManyNames) } else { Ok(shape) }
+    Ok(shape)
+}
+
+/// Whether so many names more are not too many.
+fn few(seen: usize, more: u32) -> Result<(), LoadError> {
+    if seen.saturating_add(more as usize) > NAMES_MAX { Err(LoadError::TooManyNames) } else { Ok(()) }
+}
+
+/// A name that nobody has checked, as it may be shown.
+fn shown(name: &str) -> String {
+    escaped(name, SHOWN_MAX)
 }
 
 fn check_import(name: &str) -> Result<(), LoadError> {
-    let unknown = || LoadError::UnknownImport { name: name.to_owned() };
+    let unknown = || LoadError::UnknownImport { name: shown(name) };
     let (package, interface, version) = split(name).ok_or_else(unknown)?;
     if package == PACKAGE {
         check_version(name, version)?;
@@ -176,7 +217,7 @@ fn check_exports(mut shape: Shape) -> Result<Shape, LoadError> {
             "hook-configure" => shape.configurable = true,
             _ => match interface.strip_prefix("hook-").map(hook) {
                 Some(Some(hook)) => shape.hooks.insert(hook),
-                Some(None) => return Err(LoadError::UnknownHook { name: name.clone() }),
+                Some(None) => return Err(LoadError::UnknownHook { name: shown(name) }),
                 None => {}
             },
         }
@@ -194,7 +235,7 @@ fn hook(name: &str) -> Option<Hook> {
 
 fn check_version(name: &str, version: &str) -> Result<(), LoadError> {
     let good = version.starts_with(COMPATIBLE) && !version.contains('-');
-    if good { Ok(()) } else { Err(LoadError::WrongVersion { name: name.to_owned() }) }
+    if good { Ok(()) } else { Err(LoadError::WrongVersion { name: shown(name) }) }
 }
 
 /// Cuts `package/interface@version`.
@@ -235,7 +276,8 @@ mod tests {
         let whole = wat::parse_str(component(DESCRIBE)).unwrap();
         assert_eq!(check(&whole, 1_000), Err(LoadError::NoHook));
         for len in 0..whole.len() {
-            let error = check(&whole[..len], 1_000).unwrap_err();
+            let part = &whole[..len];
+            let error = check(part, 1_000).and_then(|_| validate(part)).unwrap_err();
             // Cut between two sections it is a whole component again, with less in it.
             let whole = matches!(error, LoadError::NoDescribe | LoadError::NoHook);
             assert!(whole || matches!(error, LoadError::Truncated { .. } | LoadError::NotWasm), "{len}: {error}");
@@ -247,7 +289,7 @@ mod tests {
         let mut octets = wat::parse_str(component(DESCRIBE)).unwrap();
         let name = octets.windows(7).position(|part| part == b"wasmail").unwrap();
         octets[name] = 0xff;
-        let error = check(&octets, 1_000).unwrap_err();
+        let error = validate(&octets).unwrap_err();
         // Somewhere in or right after the name.
         let found = matches!(error, LoadError::Invalid { at, .. } if at.abs_diff(name as u64) <= 30);
         assert!(found, "{error}, and the octet is at {name}");

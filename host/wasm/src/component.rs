@@ -1,5 +1,6 @@
 //! A component that has been checked, compiled and asked what it is.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,7 +9,8 @@ use wasmail_policy::HookSet;
 use wasmtime::component::InstancePre;
 
 use crate::cache::{Cache, hex};
-use crate::check::{LoadError, Shape, check};
+use crate::check::{LoadError, Shape, check, validate};
+use crate::compile::{self, ChildCompiler, Compiler};
 use crate::hooks::Indices;
 use crate::instance::{Instance, Owner};
 use crate::manifest::{Manifest, Pointer};
@@ -52,13 +54,18 @@ pub struct Info {
 impl Engine {
     /// Checks a component, compiles it or takes the compiled code from the cache, and has it describe itself.
     ///
-    /// Compiling takes one to two milliseconds a kilobyte, on a thread of its own. Needs a tokio runtime.
+    /// Compiling takes one to two milliseconds a kilobyte, on a thread of its own, or in a process of its own where
+    /// [`crate::Compiler`] says so. As many are compiled at once as there are cores. Needs a tokio runtime.
     ///
     /// # Errors
     /// Says precisely why the component is not acceptable and what to do about it.
     pub async fn load(&self, octets: &[u8], cache: Option<&Cache>) -> Result<Component, LoadError> {
         let (engine, cache, octets) = (self.clone(), cache.cloned(), octets.to_vec());
-        let work = tokio::task::spawn_blocking(move || engine.compile(&octets, cache.as_ref()));
+        let turn = Arc::clone(&self.inner.compiling).acquire_owned().await;
+        let work = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            engine.compile(&octets, cache.as_ref())
+        });
         // A panic in the compiler is no reason to stop: nothing of ours was touched.
         let compiled = work.await.map_err(|_| LoadError::Compile("the compiler failed".to_owned()))??;
         compiled.describe(self).await
@@ -68,21 +75,24 @@ impl Engine {
         let shape = check(octets, self.inner.config.limits.component)?;
         let sha256 = Sha256::digest(octets);
         let key = hex(&Sha256::new().chain_update(sha256).chain_update(self.fingerprint()).finalize());
+        // What is in the cache was valid when it was compiled, and its octets are the same.
         let cached = cache.and_then(|cache| cache.load(&self.inner.wasmtime, &key));
-        let component = match cached {
-            Some(component) => component,
-            None => self.compile_anew(octets, &key, cache)?,
+        let component = match (cached, &self.inner.config.compiler) {
+            (Some(component), _) => component,
+            (None, Compiler::Here) => self.compile_here(octets, &key, cache)?,
+            (None, Compiler::Child(child)) => self.compile_in_child(child, octets, &key, cache)?,
         };
         let pre = self.inner.linker.instantiate_pre(&component).map_err(|why| LoadError::Types(format!("{why:#}")))?;
         Ok(Compiled { pre, shape, sha256: hex(&sha256), size: octets.len() })
     }
 
-    fn compile_anew(
+    fn compile_here(
         &self,
         octets: &[u8],
         key: &str,
         cache: Option<&Cache>,
     ) -> Result<wasmtime::component::Component, LoadError> {
+        validate(octets)?;
         let component = wasmtime::component::Component::from_binary(&self.inner.wasmtime, octets)
             .map_err(|why| LoadError::Compile(format!("{why:#}")))?;
         self.inner.compiled.fetch_add(1, Ordering::Relaxed);
@@ -90,6 +100,32 @@ impl Engine {
             cache.store(key, &component);
         }
         Ok(component)
+    }
+
+    fn compile_in_child(
+        &self,
+        child: &ChildCompiler,
+        octets: &[u8],
+        key: &str,
+        cache: Option<&Cache>,
+    ) -> Result<wasmtime::component::Component, LoadError> {
+        let failed = |why: String| LoadError::Compile(format!("no place for the compiled code: {why}"));
+        // What is loaded stays mapped when its file is gone, so without a cache a directory for a moment does.
+        let passing = match cache {
+            Some(_) => None,
+            None => Some(tempfile::tempdir().map_err(|why| failed(why.to_string()))?),
+        };
+        let cache = match (cache, &passing) {
+            (None, Some(dir)) => Cache::open(dir.path()).map_err(|why| failed(why.to_string()))?,
+            (cache, _) => cache.cloned().ok_or_else(|| failed("none is given".to_owned()))?,
+        };
+        let memory = self.inner.config.limits.memory;
+        let store = |artifact: &mut File| compile::compile(child, octets, memory, artifact);
+        cache.store_with(key, store, |why| failed(why.to_string()))?;
+        let component = cache.load(&self.inner.wasmtime, key);
+        self.inner.compiled.fetch_add(1, Ordering::Relaxed);
+        component
+            .ok_or_else(|| LoadError::Compile("what the compiler left cannot be loaded; the log says why".to_owned()))
     }
 }
 

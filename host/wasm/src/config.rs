@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Compiler;
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -15,11 +17,18 @@ pub struct EngineConfig {
     pub max_instances: u32,
     /// How often CPU time is measured. A guest that computes hands the thread back to other tasks this often.
     pub tick: Duration,
+    /// Where components are compiled.
+    pub compiler: Compiler,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { limits: Limits::default(), max_instances: 1_000, tick: Duration::from_millis(5) }
+        Self {
+            limits: Limits::default(),
+            max_instances: 1_000,
+            tick: Duration::from_millis(5),
+            compiler: Compiler::default(),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use wasmtime::{
 };
 
 use crate::EngineConfig;
+use crate::compile;
 use crate::imports;
 use crate::state::State;
 use crate::ticker::Ticker;
@@ -42,6 +43,8 @@ pub(crate) struct Inner {
     pub(crate) config: EngineConfig,
     /// One permit an instance, so that the pool is never asked for more than it has.
     pub(crate) instances: Arc<Semaphore>,
+    /// One permit a component that is being compiled.
+    pub(crate) compiling: Arc<Semaphore>,
     pub(crate) compiled: AtomicU64,
     _ticker: Ticker,
 }
@@ -52,13 +55,13 @@ impl Engine {
     /// # Errors
     /// When the address space for the pool cannot be had (is there a limit on virtual memory?), or no thread.
     pub fn new(config: EngineConfig) -> Result<Self, EngineError> {
-        let wasmtime =
-            wasmtime::Engine::new(&settings(&config).map_err(EngineError::new)?).map_err(EngineError::new)?;
+        let wasmtime = wasmtime::Engine::new(&pooled(&config).map_err(EngineError::new)?).map_err(EngineError::new)?;
         let ticker = Ticker::start(&wasmtime, config.tick).map_err(EngineError::new)?;
         let linker = imports::linker(&wasmtime).map_err(EngineError::new)?;
         let instances = Arc::new(Semaphore::new(config.max_instances as usize));
-        let compiled = AtomicU64::new(0);
-        Ok(Self { inner: Arc::new(Inner { wasmtime, linker, config, instances, compiled, _ticker: ticker }) })
+        let (compiling, compiled) = (Arc::new(Semaphore::new(compile::at_once())), AtomicU64::new(0));
+        let inner = Inner { wasmtime, linker, config, instances, compiling, compiled, _ticker: ticker };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// How many components were compiled, rather than loaded from a cache.
@@ -95,8 +98,21 @@ impl Hasher for ShaHasher {
     }
 }
 
-/// The settings of wasmtime. Whatever is not named here is at its default because the default is what we want.
-fn settings(config: &EngineConfig) -> wasmtime::Result<Config> {
+/// Compiles a component, and does nothing else: no pool is reserved and no thread is started.
+pub(crate) fn precompile(octets: &[u8], instance_memory: usize) -> wasmtime::Result<Vec<u8>> {
+    wasmtime::Engine::new(&settings(instance_memory)?)?.precompile_component(octets)
+}
+
+/// The settings of an engine that runs what it has compiled.
+fn pooled(config: &EngineConfig) -> wasmtime::Result<Config> {
+    let mut settings = settings(config.limits.memory)?;
+    settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
+    Ok(settings)
+}
+
+/// The settings of wasmtime that compiled code depends on, and a few more. Whatever is not named here is at its default
+/// because the default is what we want.
+fn settings(instance_memory: usize) -> wasmtime::Result<Config> {
     let mut settings = Config::new();
     // Cranelift only: Winch has no epochs, and most of the published sandbox escapes.
     settings.strategy(Strategy::Cranelift).cranelift_opt_level(OptLevel::Speed);
@@ -110,12 +126,11 @@ fn settings(config: &EngineConfig) -> wasmtime::Result<Config> {
     // Guests that await each other's tasks: not needed, and dear on every call.
     settings.concurrency_support(false);
     settings.memory_may_move(false).force_memory_init_memfd(true);
-    settings.memory_guaranteed_dense_image_size(config.limits.memory as u64);
+    settings.memory_guaranteed_dense_image_size(instance_memory as u64);
     settings.native_unwind_info(false);
     settings.wasm_backtrace_max_frames(NonZeroUsize::new(20)).wasm_backtrace_details(WasmBacktraceDetails::Disable);
     settings.module_version(ModuleVersionStrategy::Custom(BUILD.to_owned()))?;
     features(&mut settings);
-    settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
     Ok(settings)
 }
 

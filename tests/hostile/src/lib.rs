@@ -1,5 +1,9 @@
 //! Components that misbehave, each in one way. See README.md beside this crate.
 
+mod bombs;
+
+pub use bombs::{BOMBS, Bomb, sound};
+
 /// Name and component of each, by name.
 const COMPONENTS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/components.rs"));
 

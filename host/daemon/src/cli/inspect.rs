@@ -7,9 +7,9 @@ use miette::{Diagnostic, IntoDiagnostic};
 use serde_json::{Value, json};
 use thiserror::Error;
 use wasmail_policy::{Fact, Facts, Footprint};
-use wasmail_wasm::{Component, Engine, EngineConfig, Info, LoadError};
+use wasmail_wasm::{CompileLimits, Component, Engine, EngineConfig, Info, LoadError};
 
-use super::InspectArgs;
+use super::{InspectArgs, compile};
 use crate::out::{plain, say};
 use crate::plugins;
 
@@ -40,7 +40,9 @@ pub(crate) fn run(args: &InspectArgs) -> miette::Result<()> {
 
 fn load(octets: &[u8]) -> miette::Result<Result<Component, LoadError>> {
     let runtime = tokio::runtime::Runtime::new().into_diagnostic()?;
-    let engine = Engine::new(EngineConfig { max_instances: 4, ..EngineConfig::default() }).into_diagnostic()?;
+    let compiler = compile::in_child(CompileLimits::default());
+    let engine =
+        Engine::new(EngineConfig { max_instances: 4, compiler, ..EngineConfig::default() }).into_diagnostic()?;
     Ok(runtime.block_on(engine.load(octets, None)))
 }
 

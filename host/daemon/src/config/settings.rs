@@ -269,6 +269,12 @@ section! {
         instances: u32,
         /// Whether compiled code is kept on disk.
         cache: bool,
+        /// CPU time for compiling one component.
+        compile_cpu: Duration,
+        /// Time for compiling one component in all.
+        compile_wall_clock: Duration,
+        /// Octets of address space for compiling one component.
+        compile_memory: Size,
     }
 }
 

@@ -13,6 +13,9 @@ use super::mistake::Mistakes;
 use super::place::KeyPath;
 use super::settings::{DeliveryKind, Plugin, Settings};
 
+/// What a compiling process takes before it compiles anything, with some room.
+const COMPILE_MEMORY_MIN: u64 = 256 * 1024 * 1024;
+
 /// Checks the settings as a whole.
 pub(super) fn validate(settings: &Settings, mistakes: &mut Mistakes) {
     server(settings, mistakes);
@@ -140,6 +143,16 @@ fn positive_numbers(settings: &Settings, mistakes: &mut Mistakes) {
     }
     nonzero_time(settings.engine.cpu, &KeyPath::of(&["engine", "cpu"]), mistakes);
     nonzero_time(settings.engine.wall_clock, &KeyPath::of(&["engine", "wall_clock"]), mistakes);
+    nonzero_time(settings.engine.compile_cpu, &KeyPath::of(&["engine", "compile_cpu"]), mistakes);
+    nonzero_time(settings.engine.compile_wall_clock, &KeyPath::of(&["engine", "compile_wall_clock"]), mistakes);
+    compile_memory(settings.engine.compile_memory.0, mistakes);
+}
+
+fn compile_memory(octets: u64, mistakes: &mut Mistakes) {
+    if octets < COMPILE_MEMORY_MIN {
+        let what = format!("{octets} is less than {COMPILE_MEMORY_MIN}, with which nothing can be compiled");
+        mistakes.add(&KeyPath::of(&["engine", "compile_memory"]), what);
+    }
 }
 
 fn spool(settings: &Settings, mistakes: &mut Mistakes) {

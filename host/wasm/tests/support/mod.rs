@@ -16,7 +16,7 @@ pub(crate) fn engine() -> Engine {
 
 pub(crate) fn engine_with(limits: Limits) -> Engine {
     let tick = Duration::from_millis(2);
-    Engine::new(EngineConfig { limits, max_instances: 16, tick }).unwrap()
+    Engine::new(EngineConfig { limits, max_instances: 16, tick, ..EngineConfig::default() }).unwrap()
 }
 
 pub(crate) async fn load(engine: &Engine, name: &str) -> Result<Component, LoadError> {
