@@ -4,6 +4,7 @@
 mod capability;
 mod dns;
 mod kv;
+mod clock;
 mod log;
 mod message;
 mod stdio;
@@ -24,7 +25,7 @@ pub(crate) use message::{parameters, part};
 ///
 /// Of WASI the whole of 0.2 is there, because the standard libraries of guest languages import it: there are no
 /// arguments, no environment, no standard input, no directory and thus no file; sockets and name lookup are refused
-/// with an error. Clocks and randomness are real.
+/// with an error. Randomness is real, a bounded part at a time; clocks are, too, and coarse.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -43,6 +44,8 @@ pub(crate) fn wasi(log: &GuestLog, max_random: u64) -> WasiCtx {
         .stdout(stdio::Stdio::stdout(log))
         .stderr(stdio::Stdio::stderr(log))
         .max_random_size(max_random)
+        .wall_clock(clock::WallClock)
+        .monotonic_clock(clock::MonotonicClock::start())
         .build()
 }
 
