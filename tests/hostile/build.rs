@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wit_parser::{Resolve, SizeAlign};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -49,13 +49,28 @@ fn names(sources: &Path) -> Result<BTreeSet<String>> {
 }
 
 fn component(prelude: &str, text: &str, wit: &Path) -> Result<Vec<u8>> {
-    let mut module = wat::parse_str(module(prelude, text)?)?;
     let mut resolve = Resolve::default();
     resolve.push_dir(wit)?;
+    let text = &text.replace("$message", &message_offset(&resolve)?.to_string());
+    let mut module = wat::parse_str(module(prelude, text)?)?;
     let package = resolve.push_str("guest.wit", &world(text))?;
     let world = resolve.select_world(&[package], Some("guest"))?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     Ok(ComponentEncoder::default().module(&module)?.validate(true).encode()?)
+}
+
+/// Where among its arguments, which lie in memory, a guest finds the handle of the message.
+fn message_offset(resolve: &Resolve) -> Result<usize> {
+    let (_, hook) = resolve
+        .interfaces
+        .iter()
+        .find(|(_, interface)| interface.name.as_deref() == Some("hook-data-post"))
+        .ok_or("there is no hook data-post")?;
+    let mut sizes = SizeAlign::default();
+    sizes.fill(resolve);
+    let parameters = hook.functions["data-post"].params.iter().map(|parameter| &parameter.ty);
+    let last = sizes.field_offsets(parameters).pop().ok_or("data-post takes nothing")?;
+    Ok(last.0.size_wasm32())
 }
 
 /// Joins a source and the prelude. Imports stand before everything else in a module.
