@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use decode::Decode;
 
 pub(crate) use danger::warn;
-pub(crate) use decode::nearest;
+pub(crate) use decode::{Size, nearest};
 pub(crate) use load::REFERENCE;
 pub(crate) use mistake::{Mistakes, Severity};
 pub(crate) use place::{KeyPath, Sources};

@@ -10,12 +10,13 @@ use tokio::task::JoinSet;
 use wasmail_policy::{Binding, FaultRule, Grant, Grants};
 use wasmail_services::Capabilities;
 use wasmail_wasm::{
-    Bind, BindError, Bound, Cache, CompileLimits, Component, Engine, EngineConfig, Info, Life, Limits, LoadError,
+    Bind, BindError, Bound, Budget, Cache, CompileLimits, Component, Engine, EngineConfig, Info, Life, Limits,
+    LoadError,
 };
 
 use crate::capabilities::Services;
 use crate::cli::compile;
-use crate::config::{self, Instance, KeyPath, Loaded, OnFault, Plugin, Settings, nearest};
+use crate::config::{self, Instance, KeyPath, Loaded, OnFault, Plugin, Settings, Size, nearest};
 use crate::paths;
 
 /// What a module that comes with the server begins with.
@@ -104,8 +105,9 @@ pub(crate) async fn load(loaded: &mut Loaded, cache: Option<&Path>, store: Optio
     let mut modules: HashMap<&str, Module> = HashMap::new();
     for (index, plugin) in settings.plugin.iter().enumerate().filter(|(_, plugin)| plugin.enabled) {
         let module = Arc::clone(modules.entry(&plugin.module).or_default());
-        let job =
-            Job { index, plugin: plugin.clone(), base: loaded.base.clone(), module, capabilities: services.of(plugin) };
+        let budget = budget(&settings, plugin);
+        let (base, capabilities) = (loaded.base.clone(), services.of(plugin));
+        let job = Job { index, plugin: plugin.clone(), budget, base, module, capabilities };
         work.spawn(job.run(engine.clone(), cache.clone()));
     }
     let mut done = work.join_all().await;
@@ -116,8 +118,10 @@ pub(crate) async fn load(loaded: &mut Loaded, cache: Option<&Path>, store: Optio
 
 fn engine_config(settings: &Settings) -> EngineConfig {
     let engine = &settings.engine;
-    let limits =
-        Limits { memory: engine.memory.len(), cpu: engine.cpu, wall_clock: engine.wall_clock, ..Limits::default() };
+    // Every instance has room for what the largest may take; each is held to its own.
+    let memory =
+        settings.plugin.iter().filter_map(|plugin| plugin.memory).map(Size::len).fold(engine.memory.len(), usize::max);
+    let limits = Limits { memory, cpu: engine.cpu, wall_clock: engine.wall_clock, ..Limits::default() };
     let compile = CompileLimits {
         cpu: engine.compile_cpu,
         wall_clock: engine.compile_wall_clock,
@@ -125,6 +129,12 @@ fn engine_config(settings: &Settings) -> EngineConfig {
     };
     let compiler = compile::in_child(compile);
     EngineConfig { limits, max_instances: engine.instances, compiler, ..EngineConfig::default() }
+}
+
+/// What a plugin may use.
+fn budget(settings: &Settings, plugin: &Plugin) -> Budget {
+    let memory = plugin.memory.unwrap_or(settings.engine.memory).len();
+    Budget { memory: Some(memory), cpu: plugin.cpu, wall_clock: plugin.wall_clock }
 }
 
 fn open_cache(dir: &Path, loaded: &mut Loaded) -> Option<Cache> {
@@ -140,6 +150,7 @@ type Module = Arc<OnceCell<Result<Component, Complaint>>>;
 struct Job {
     index: usize,
     plugin: Plugin,
+    budget: Budget,
     base: PathBuf,
     module: Module,
     capabilities: Capabilities,
@@ -184,6 +195,7 @@ impl Job {
                 Instance::Call => Life::Call,
             },
             capabilities: self.capabilities.clone(),
+            budget: self.budget,
         };
         let bound = component.bind(bind).await.map_err(|error| self.refused(&error))?;
         Ok(LoadedPlugin {

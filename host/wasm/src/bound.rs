@@ -10,7 +10,8 @@ use wasmail_policy::{Answer, BoxFuture, Fault, Footprint, HookSet, Outcome, Plug
 use wasmail_services::Capabilities;
 
 use crate::instance::{Instance, Owner, StartError};
-use crate::{Component, Info, Life, patience};
+use crate::lane::Pace;
+use crate::{Budget, Component, Info, Life, Limits, patience};
 
 /// Idle instances that one binding keeps: as many as are in use at once on a busy server, whose threads are fewer.
 const IDLE_MAX: usize = 32;
@@ -36,6 +37,8 @@ pub struct Bind {
     pub life: Life,
     /// What it was granted beyond judging.
     pub capabilities: Capabilities,
+    /// What it may use, where that differs from the engine's limits.
+    pub budget: Budget,
 }
 
 /// Why a component cannot be bound.
@@ -62,6 +65,8 @@ pub struct Bound {
     config: Arc<str>,
     life: Life,
     capabilities: Capabilities,
+    limits: Limits,
+    pace: Pace,
     /// Instances that it may have more.
     share: Arc<Semaphore>,
     idle: Mutex<Vec<Instance>>,
@@ -72,10 +77,11 @@ impl Bound {
         let config = config(&component, &bind.config)?.into();
         let share = component.loaded.engine.inner.config.max_instances as usize / SHARE;
         let share = Arc::new(Semaphore::new(share.max(SHARE_MIN)));
+        let limits = component.loaded.engine.inner.config.limits.with(bind.budget);
         let Bind { name, life, capabilities, .. } = bind;
-        let bound = Self { component, name: name.into(), config, life, capabilities, share, idle: Mutex::default() };
-        let limit = bound.component.loaded.engine.inner.config.limits.wall_clock;
-        let first = patience::within(limit, async {
+        let (name, pace, idle) = (name.into(), Pace::default(), Mutex::default());
+        let bound = Self { component, name, config, life, capabilities, limits, pace, share, idle };
+        let first = patience::within(bound.limits.wall_clock, async {
             match bound.new_instance().await {
                 Ok(instance) => Ok(Ok(instance)),
                 Err(StartError::Refused(why)) => Ok(Err(BindError::Refused(why))),
@@ -94,7 +100,13 @@ impl Bound {
     }
 
     async fn new_instance(&self) -> Result<Instance, StartError> {
-        let owner = Owner { name: &self.name, share: Some(&self.share), capabilities: &self.capabilities };
+        let owner = Owner {
+            name: &self.name,
+            share: Some(&self.share),
+            capabilities: &self.capabilities,
+            limits: &self.limits,
+            pace: &self.pace,
+        };
         Instance::start(&self.component.loaded, owner, Some(&self.config)).await
     }
 
@@ -109,7 +121,7 @@ impl Bound {
         };
         // On a fault the instance is dropped: no store is used again after one. The same holds when nobody waits for
         // the answer any more.
-        let outcome = instance.ask(&self.component.loaded, question).await?;
+        let outcome = instance.ask(&self.component.loaded, &self.limits, question).await?;
         self.put_back(instance);
         Ok(outcome)
     }
@@ -142,8 +154,7 @@ impl Plugin for Bound {
     fn ask<'a>(&'a self, question: &'a Question<'a>) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
             let asked = Instant::now();
-            let limit = self.component.loaded.engine.inner.config.limits.wall_clock;
-            let outcome = patience::within(limit, self.answer(question)).await;
+            let outcome = patience::within(self.limits.wall_clock, self.answer(question)).await;
             Answer { outcome, elapsed: asked.elapsed() }
         })
     }

@@ -13,6 +13,7 @@ use crate::check::{LoadError, Shape, check, validate};
 use crate::compile::{self, ChildCompiler, Compiler};
 use crate::hooks::Indices;
 use crate::instance::{Instance, Owner};
+use crate::lane::Pace;
 use crate::manifest::{Manifest, Pointer};
 use crate::state::State;
 use crate::{Bind, BindError, Bound, Engine};
@@ -171,8 +172,9 @@ impl Component {
 
     /// Resolves every hook once, so that one whose function has another type is found now.
     async fn check_types(&self) -> Result<(), LoadError> {
-        let name = self.info().manifest.name.as_str().into();
-        let started = Instance::start(&self.loaded, Owner::nobody(&name), None).await;
+        let (name, pace) = (self.info().manifest.name.as_str().into(), Pace::default());
+        let owner = Owner::nobody(&name, &self.loaded.engine.inner.config.limits, &pace);
+        let started = Instance::start(&self.loaded, owner, None).await;
         let mut instance = started.map_err(|fault| LoadError::Describe(fault.to_string()))?;
         instance.resolve_all(&self.loaded).map_err(|why| LoadError::Types(format!("{why:#}")))
     }

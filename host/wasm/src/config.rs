@@ -38,8 +38,8 @@ pub struct Limits {
     /// Octets of linear memories and tables of one instance. It also bounds a single `memory.fill`, which nothing
     /// interrupts, to some milliseconds.
     pub memory: usize,
-    /// CPU time of one hook call, and of starting an instance; rounded up to whole ticks. A usual call takes
-    /// microseconds.
+    /// CPU time of one hook call, and of starting an instance. It is looked at with every tick, so a guest may pass it
+    /// by one. A usual call takes microseconds.
     pub cpu: Duration,
     /// Time that one question may take in all, waiting for an instance and for the host included. Well below the five
     /// minutes that an SMTP client waits for a reply (RFC 5321 §4.5.3.2).
@@ -83,11 +83,26 @@ impl Default for Limits {
     }
 }
 
+/// What one binding may use, where that is not what the engine's limits say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Budget {
+    /// In place of [`Limits::memory`], which is also the most that it can be.
+    pub memory: Option<usize>,
+    /// In place of [`Limits::cpu`].
+    pub cpu: Option<Duration>,
+    /// In place of [`Limits::wall_clock`].
+    pub wall_clock: Option<Duration>,
+}
+
 impl Limits {
-    /// The CPU budget in ticks. One more than the quotient: a call may begin just before a tick.
-    pub(crate) fn ticks(&self, tick: Duration) -> u32 {
-        let ticks = self.cpu.as_nanos().div_ceil(tick.as_nanos().max(1)) + 1;
-        u32::try_from(ticks).unwrap_or(u32::MAX)
+    /// The limits of a binding.
+    pub(crate) fn with(&self, budget: Budget) -> Self {
+        Self {
+            memory: budget.memory.unwrap_or(self.memory).min(self.memory),
+            cpu: budget.cpu.unwrap_or(self.cpu),
+            wall_clock: budget.wall_clock.unwrap_or(self.wall_clock),
+            ..self.clone()
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use wasmtime::{
 use crate::EngineConfig;
 use crate::compile;
 use crate::imports;
+use crate::lane;
 use crate::state::State;
 use crate::ticker::Ticker;
 
@@ -43,6 +44,8 @@ pub(crate) struct Inner {
     pub(crate) config: EngineConfig,
     /// One permit an instance, so that the pool is never asked for more than it has.
     pub(crate) instances: Arc<Semaphore>,
+    /// One permit a thread that guests may hold which take long.
+    pub(crate) lane: Arc<Semaphore>,
     /// One permit a component that is being compiled.
     pub(crate) compiling: Arc<Semaphore>,
     pub(crate) compiled: AtomicU64,
@@ -60,7 +63,8 @@ impl Engine {
         let linker = imports::linker(&wasmtime).map_err(EngineError::new)?;
         let instances = Arc::new(Semaphore::new(config.max_instances as usize));
         let (compiling, compiled) = (Arc::new(Semaphore::new(compile::at_once())), AtomicU64::new(0));
-        let inner = Inner { wasmtime, linker, config, instances, compiling, compiled, _ticker: ticker };
+        let lane = Arc::new(Semaphore::new(lane::places()));
+        let inner = Inner { wasmtime, linker, config, instances, lane, compiling, compiled, _ticker: ticker };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -68,6 +72,12 @@ impl Engine {
     #[must_use]
     pub fn compiled(&self) -> u64 {
         self.inner.compiled.load(Ordering::Relaxed)
+    }
+
+    /// How many instances may be made now; the others exist, in use or waiting for the next call.
+    #[must_use]
+    pub fn free_instances(&self) -> usize {
+        self.inner.instances.available_permits()
     }
 
     /// The settings it was made with.

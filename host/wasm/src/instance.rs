@@ -14,11 +14,12 @@ use crate::component::Loaded;
 use crate::engine::{Engine, Inner};
 use crate::hooks::Functions;
 use crate::imports::{self, Message};
+use crate::lane::{Pace, Turn};
 use crate::lower::{Facts, Lists, Records, Sight};
 use crate::manifest::Manifest;
 use crate::state::{self, State};
 use crate::text::escaped;
-use crate::{fault, lift, patience};
+use crate::{Limits, fault, lift, patience};
 
 /// Octets of what a plugin says about its configuration.
 const REFUSAL_MAX: usize = 1_024;
@@ -70,17 +71,18 @@ impl Instance {
     pub(crate) async fn start(loaded: &Loaded, owner: Owner<'_>, config: Option<&str>) -> Result<Self, StartError> {
         let mut instance = Self::instantiate(&loaded.engine, &loaded.pre, owner).await?;
         if let Some(config) = config {
-            instance.configure(loaded, config).await?;
+            instance.configure(loaded, owner.limits, config).await?;
         }
         instance.memory = instance.store.data().limiter.used();
         Ok(instance)
     }
 
     async fn instantiate(engine: &Engine, pre: &InstancePre<State>, owner: Owner<'_>) -> Result<Self, Fault> {
-        let place = place(&engine.inner, owner.share).await?;
-        let mut store = state::store(&engine.inner, owner.name, owner.capabilities.clone());
-        state::begin(&mut store, &engine.inner, "");
-        match pre.instantiate_async(&mut store).await {
+        let place = place(&engine.inner, owner).await?;
+        let mut store = state::store(&engine.inner, owner);
+        state::begin(&mut store, owner.limits, "");
+        let turn = Arc::clone(&store.data().turn);
+        match turn.drive(pre.instantiate_async(&mut store)).await {
             Ok(instance) => {
                 Ok(Self { store, instance, functions: Functions::default(), calls: 0, memory: 0, _place: place })
             }
@@ -88,9 +90,10 @@ impl Instance {
         }
     }
 
-    async fn configure(&mut self, loaded: &Loaded, config: &str) -> Result<(), StartError> {
-        state::begin(&mut self.store, &loaded.engine.inner, "");
-        let configured = self.call_configure(loaded, config).await;
+    async fn configure(&mut self, loaded: &Loaded, limits: &Limits, config: &str) -> Result<(), StartError> {
+        state::begin(&mut self.store, limits, "");
+        let turn = self.turn();
+        let configured = turn.drive(self.call_configure(loaded, config)).await;
         self.store.data().log.end();
         match configured {
             Ok(Ok(())) => Ok(()),
@@ -111,15 +114,18 @@ impl Instance {
     pub(crate) async fn describe(engine: &Engine, pre: &InstancePre<State>) -> Result<Manifest, LoadError> {
         let types = |why: wasmtime::Error| LoadError::Types(format!("{why:#}"));
         let indices = describe::GuestIndices::new(pre).map_err(types)?;
-        let limit = engine.inner.config.limits.wall_clock;
-        let manifest = patience::within(limit, async {
-            let mut instance = Self::instantiate(engine, pre, Owner::nobody(&"(loading)".into())).await?;
-            state::begin(&mut instance.store, &engine.inner, "");
+        let limits = &engine.inner.config.limits;
+        let manifest = patience::within(limits.wall_clock, async {
+            let (name, pace) = ("(loading)".into(), Pace::default());
+            let owner = Owner::nobody(&name, limits, &pace);
+            let mut instance = Self::instantiate(engine, pre, owner).await?;
+            state::begin(&mut instance.store, limits, "");
             let guest = match indices.load(&mut instance.store, &instance.instance) {
                 Ok(guest) => guest,
                 Err(why) => return Ok(Err(types(why))),
             };
-            let described = guest.call_describe(&mut instance.store).await;
+            let turn = instance.turn();
+            let described = turn.drive(guest.call_describe(&mut instance.store)).await;
             described.map(Ok).map_err(|error| fault::of_call(&error, instance.store.data_mut()))
         });
         let manifest = manifest.await.map_err(|fault| LoadError::Describe(fault.to_string()))??;
@@ -131,14 +137,20 @@ impl Instance {
     }
 
     /// Puts a question to it.
-    pub(crate) async fn ask(&mut self, loaded: &Loaded, question: &Question<'_>) -> Result<Outcome, Fault> {
-        state::begin(&mut self.store, &loaded.engine.inner, &question.context.connection.uuid);
+    pub(crate) async fn ask(
+        &mut self,
+        loaded: &Loaded,
+        limits: &Limits,
+        question: &Question<'_>,
+    ) -> Result<Outcome, Fault> {
+        state::begin(&mut self.store, limits, &question.context.connection.uuid);
         self.calls += 1;
         let sight = Sight { manifest: &loaded.info.manifest, pointers: &loaded.pointers };
         let facts = Facts::new(question, sight);
         let lists = Lists::new(&facts);
         let records = Records::new(&facts, &lists);
-        let outcome = self.call(loaded, question, &records).await;
+        let turn = self.turn();
+        let outcome = turn.drive(self.call(loaded, question, &records)).await;
         self.store.data().log.end();
         match outcome {
             Ok(outcome) => outcome,
@@ -210,6 +222,10 @@ impl Instance {
         })
     }
 
+    fn turn(&self) -> Arc<Turn> {
+        Arc::clone(&self.store.data().turn)
+    }
+
     /// How often it was asked.
     pub(crate) fn calls(&self) -> u32 {
         self.calls
@@ -230,18 +246,23 @@ pub(crate) struct Owner<'a> {
     pub(crate) share: Option<&'a Arc<Semaphore>>,
     /// What the binding was granted.
     pub(crate) capabilities: &'a Capabilities,
+    /// What it may use.
+    pub(crate) limits: &'a Limits,
+    /// How it waits when it takes long.
+    pub(crate) pace: &'a Pace,
 }
 
 impl<'a> Owner<'a> {
     /// Nobody's yet: while a component is looked at, nothing is granted.
-    pub(crate) fn nobody(name: &'a Arc<str>) -> Self {
+    pub(crate) fn nobody(name: &'a Arc<str>, limits: &'a Limits, pace: &'a Pace) -> Self {
         const NONE: &Capabilities = &Capabilities::none();
-        Self { name, share: None, capabilities: NONE }
+        Self { name, share: None, capabilities: NONE, limits, pace }
     }
 }
 
 /// Waits for a place, for half the time that a question may take: the other half is the call's.
-async fn place(engine: &Inner, share: Option<&Arc<Semaphore>>) -> Result<Place, Fault> {
+async fn place(engine: &Inner, owner: Owner<'_>) -> Result<Place, Fault> {
+    let share = owner.share;
     if let Some(place) = free_place(engine, share) {
         return Ok(place);
     }
@@ -255,7 +276,7 @@ async fn place(engine: &Inner, share: Option<&Arc<Semaphore>>) -> Result<Place, 
             _of_binding: of_binding,
         })
     };
-    match tokio::time::timeout(engine.config.limits.wall_clock / 2, place).await {
+    match tokio::time::timeout(owner.limits.wall_clock / 2, place).await {
         Ok(Ok(place)) => Ok(place),
         // The semaphores are never closed, so this is the time-out.
         _ => Err(Fault::Instance("all instances that it may have are in use".to_owned())),

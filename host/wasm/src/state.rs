@@ -1,14 +1,18 @@
 //! What the host keeps for one instance.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmail_services::{Capabilities, Used};
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::Limits;
 use crate::engine::Inner;
 use crate::imports::{self, GuestLog};
+use crate::instance::Owner;
+use crate::lane::Turn;
 use crate::limiter::Limiter;
 
 /// What the host keeps for one instance.
@@ -21,8 +25,10 @@ pub(crate) struct State {
     pub(crate) capabilities: Capabilities,
     /// What this call has used of it.
     pub(crate) used: Used,
-    /// Ticks of CPU time left.
-    ticks: u32,
+    /// Its turns in the slow lane.
+    pub(crate) turn: Arc<Turn>,
+    /// CPU time left.
+    cpu: Duration,
     /// Calls of host functions left.
     host_calls: u32,
 }
@@ -35,12 +41,13 @@ impl State {
         Ok(())
     }
 
-    /// Takes a tick from the CPU budget; once it is used up, the guest is interrupted.
+    /// Takes a slice from the CPU budget; once that is used up, the guest is interrupted.
     fn tick(&mut self) -> UpdateDeadline {
-        match self.ticks.checked_sub(1) {
+        match self.cpu.checked_sub(self.turn.slice_is_over()) {
             Some(left) => {
-                self.ticks = left;
-                UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+                self.cpu = left;
+                let turn = Arc::clone(&self.turn);
+                UpdateDeadline::YieldCustom(1, Box::pin(async move { turn.take().await }))
             }
             None => UpdateDeadline::Interrupt,
         }
@@ -54,15 +61,17 @@ impl WasiView for State {
 }
 
 /// A store with every limit set, before any code of the guest can run in it.
-pub(crate) fn store(engine: &Inner, plugin: &Arc<str>, capabilities: Capabilities) -> Store<State> {
-    let limits = &engine.config.limits;
-    let log = GuestLog::new(Arc::clone(plugin), limits.log_lines, limits.log_line);
+pub(crate) fn store(engine: &Inner, owner: Owner<'_>) -> Store<State> {
+    let limits = owner.limits;
+    let log = GuestLog::new(Arc::clone(owner.name), limits.log_lines, limits.log_line);
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.resources);
     let wasi = imports::wasi(&log, limits.random);
     let limiter = Limiter::new(limits.memory);
-    let used = Used::default();
-    let state = State { wasi, table, limiter, log, capabilities, used, ticks: 0, host_calls: 0 };
+    let turn = Turn::new(&engine.lane, owner.pace, engine.config.tick);
+    let (capabilities, used) = (owner.capabilities.clone(), Used::default());
+    let (cpu, host_calls) = (Duration::ZERO, 0);
+    let state = State { wasi, table, limiter, log, capabilities, used, turn, cpu, host_calls };
     let mut store = Store::new(&engine.wasmtime, state);
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(limits.lifted);
@@ -72,12 +81,12 @@ pub(crate) fn store(engine: &Inner, plugin: &Arc<str>, capabilities: Capabilitie
 }
 
 /// Gives the guest the budgets of one call.
-pub(crate) fn begin(store: &mut Store<State>, engine: &Inner, connection: &str) {
+pub(crate) fn begin(store: &mut Store<State>, limits: &Limits, connection: &str) {
     let state = store.data_mut();
-    state.ticks = engine.config.limits.ticks(engine.config.tick);
+    state.cpu = limits.cpu;
     state.used = Used::default();
-    state.host_calls = engine.config.limits.host_calls;
+    state.host_calls = limits.host_calls;
     state.log.begin(connection);
-    // The next tick is the first one charged.
-    store.set_epoch_deadline(1);
+    let first = state.turn.first_slice();
+    store.set_epoch_deadline(first);
 }

@@ -295,6 +295,12 @@ section! {
         on_fault: OnFault = OnFault::Defer,
         /// How long an instance lives.
         instance: Instance = Instance::Pooled,
+        /// In place of `engine.memory`.
+        memory: Option<Size>,
+        /// In place of `engine.cpu`.
+        cpu: Option<Duration>,
+        /// In place of `engine.wall_clock`.
+        wall_clock: Option<Duration>,
         /// What it may ask of the DNS, when that is granted.
         dns: PluginDns = PluginDns::default(),
         /// Whose it is: bindings of one name and different tenants keep different things.

@@ -243,6 +243,12 @@ fn plugins(settings: &Settings, mistakes: &mut Mistakes) {
     for (index, plugin) in settings.plugin.iter().enumerate() {
         let at = list.index(index);
         name(&plugin.name, &at.key("name"), &mut names, mistakes);
+        if plugin.memory.is_some_and(|memory| memory.0 == 0) {
+            mistakes.add(&at.key("memory"), "must be 1 at least");
+        }
+        for (key, time) in [("cpu", plugin.cpu), ("wall_clock", plugin.wall_clock)] {
+            nonzero_time(time.unwrap_or(Duration::MAX), &at.key(key), mistakes);
+        }
         for (position, grant) in plugin.grants.iter().enumerate() {
             if let Err(error) = grant.parse::<Grant>() {
                 mistakes.add(&at.key("grants").index(position), error);

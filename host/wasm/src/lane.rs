@@ -1,0 +1,227 @@
+//! The slow lane: guests that compute for long take turns there, so that they leave most threads to everybody else.
+//!
+//! Nearly every call is over within its first slice, a tick or two of the epoch, and never comes here. One that goes on
+//! waits for a turn before each further slice: first among the calls of its own binding, one of which has it at a time,
+//! then among the bindings. However many guests loop, and whoever's they are, the cores that they hold are [`places`];
+//! and a binding with a thousand loops waits as one.
+//!
+//! A turn is taken beside the runtime's workers (`block_in_place`): these go on with everybody's sockets, and the
+//! operating system shares the cores. On a worker, a guest would keep what is queued behind it waiting; and when no other
+//! worker happens to watch the sockets, all of them.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Calls of a binding that begin in the lane after one that took long: who was slow will be again, and the first slice
+/// of a guest that fills its memory with one instruction takes tens of milliseconds.
+const SUSPECT_CALLS: u32 = 32;
+
+/// Ticks that one slice is charged at most.
+const CHARGED_MAX: u32 = 2;
+
+/// Threads that slow guests may hold at once: half of the cores, for the other half is the server's.
+pub(crate) fn places() -> usize {
+    (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1)
+}
+
+/// Whether the runtime can go on without this thread.
+fn has_other_workers() -> bool {
+    Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
+}
+
+/// What the calls of one binding share.
+#[derive(Clone)]
+pub(crate) struct Pace {
+    /// One permit: its calls wait as one.
+    own: Arc<Semaphore>,
+    /// Calls that begin in the lane yet.
+    suspect: Arc<AtomicU32>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { own: Arc::new(Semaphore::new(1)), suspect: Arc::default() }
+    }
+}
+
+/// The turns of one instance.
+pub(crate) struct Turn {
+    lane: Arc<Semaphore>,
+    pace: Pace,
+    tick: Duration,
+    held: Mutex<Held>,
+}
+
+/// One of the binding's, and one of the lane's.
+type Place = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
+struct Held {
+    /// Given for the next time it is polled.
+    next: Option<Place>,
+    /// Held until it is polled no more.
+    place: Option<Place>,
+    /// Since when it runs.
+    since: Instant,
+    /// Slices of this call that are over.
+    slices: u32,
+}
+
+impl Turn {
+    pub(crate) fn new(lane: &Arc<Semaphore>, pace: &Pace, tick: Duration) -> Arc<Self> {
+        let held = Held { next: None, place: None, since: Instant::now(), slices: 0 };
+        Arc::new(Self { lane: Arc::clone(lane), pace: pace.clone(), tick, held: Mutex::new(held) })
+    }
+
+    /// Drives a call: the guest runs only while it is polled, and holds no place when it waits for anything.
+    pub(crate) async fn drive<T>(&self, call: impl Future<Output = T>) -> T {
+        self.held.lock().slices = 0;
+        let mut call = pin!(async {
+            if self.begins_in_lane() {
+                self.take().await;
+            }
+            call.await
+        });
+        let done = poll_fn(|context| {
+            let polled = if self.resume() && has_other_workers() {
+                tokio::task::block_in_place(|| call.as_mut().poll(context))
+            } else {
+                call.as_mut().poll(context)
+            };
+            self.held.lock().place = None;
+            polled
+        });
+        let done = done.await;
+        self.remember();
+        done
+    }
+
+    /// Whether the binding's calls took long of late.
+    fn begins_in_lane(&self) -> bool {
+        self.pace.suspect.load(Ordering::Relaxed) > 0
+    }
+
+    /// Ticks until the first slice is over. A usual call takes microseconds and may begin right before a tick: without
+    /// the second one, some calls in a thousand would have to queue behind those that do take long.
+    pub(crate) fn first_slice(&self) -> u64 {
+        if self.begins_in_lane() { 1 } else { 2 }
+    }
+
+    /// The guest has run through a slice, and has to wait for the next one: for how long it ran, as far as that is its
+    /// doing. An instruction that fills memory may take several ticks; a thread that the operating system lets wait
+    /// may, too.
+    pub(crate) fn slice_is_over(&self) -> Duration {
+        let mut held = self.held.lock();
+        held.slices += 1;
+        held.place = None;
+        held.since.elapsed().min(self.tick * CHARGED_MAX)
+    }
+
+    /// Waits for the next slice.
+    pub(crate) async fn take(&self) {
+        // The semaphores are never closed; were they, there would be nothing to wait for.
+        let own = Arc::clone(&self.pace.own).acquire_owned().await;
+        let lane = Arc::clone(&self.lane).acquire_owned().await;
+        self.held.lock().next = own.ok().zip(lane.ok());
+        // Whatever else is ready goes first; and the next poll knows that this is a turn.
+        tokio::task::yield_now().await;
+    }
+
+    /// The guest is about to run: whether in a turn of the lane.
+    fn resume(&self) -> bool {
+        let mut held = self.held.lock();
+        held.place = held.next.take();
+        held.since = Instant::now();
+        held.place.is_some()
+    }
+
+    fn remember(&self) {
+        // One slice may be over because the operating system had other things to do, and is no reason to suspect anybody.
+        let slow = self.held.lock().slices > 1;
+        let next = |left: u32| if slow { Some(SUSPECT_CALLS) } else { left.checked_sub(1) };
+        // Refused where there is nothing to count down.
+        let _ = self.pace.suspect.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(1);
+
+    /// A guest of so many slices, which writes down when it runs.
+    async fn guest(turn: Arc<Turn>, name: char, slices: usize, diary: Arc<Mutex<String>>) {
+        turn.drive(async {
+            for _ in 0..slices {
+                diary.lock().push(name);
+                turn.slice_is_over();
+                turn.take().await;
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn bindings_take_turns_however_many_calls_each_has() {
+        let (lane, diary) = (Arc::new(Semaphore::new(1)), Arc::default());
+        let (greedy, modest) = (Pace::default(), Pace::default());
+        let mut calls: Vec<_> = (0..50)
+            .map(|_| tokio::spawn(guest(Turn::new(&lane, &greedy, TICK), 'g', 10, Arc::clone(&diary))))
+            .collect();
+        calls.push(tokio::spawn(guest(Turn::new(&lane, &modest, TICK), 'm', 10, Arc::clone(&diary))));
+        for call in calls {
+            call.await.unwrap();
+        }
+        let diary = diary.lock().clone();
+        // All begin with a slice that nobody waits for; then every second one is the modest guest's.
+        let end = diary.rfind('m').unwrap();
+        assert!(end < 51 + 30, "{end} in {diary}");
+        assert_eq!((diary.len(), lane.available_permits()), (510, 1));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_something_else_holds_no_place() {
+        let lane = Arc::new(Semaphore::new(1));
+        let (turn, pace) = (Turn::new(&lane, &Pace::default(), TICK), Pace::default());
+        let stalled = tokio::spawn(async move {
+            turn.drive(async {
+                turn.slice_is_over();
+                turn.take().await;
+                std::future::pending::<()>().await;
+            })
+            .await;
+        });
+        tokio::task::yield_now().await;
+        guest(Turn::new(&lane, &pace, TICK), 'a', 3, Arc::default()).await;
+        stalled.abort();
+        assert_eq!((stalled.await.is_err(), lane.available_permits()), (true, 1));
+    }
+
+    #[tokio::test]
+    async fn who_was_slow_begins_in_the_lane_for_a_while() {
+        let (lane, pace) = (Arc::new(Semaphore::new(1)), Pace::default());
+        guest(Turn::new(&lane, &pace, TICK), 'a', 1, Arc::default()).await;
+        assert!(!Turn::new(&lane, &pace, TICK).begins_in_lane(), "one slice may be anybody's");
+        guest(Turn::new(&lane, &pace, TICK), 'a', 2, Arc::default()).await;
+        let taken = Arc::clone(&lane).acquire_owned().await.unwrap();
+        let waiting = tokio::spawn(guest(Turn::new(&lane, &pace, TICK), 'b', 0, Arc::default()));
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!waiting.is_finished(), "it did not wait");
+        drop(taken);
+        waiting.await.unwrap();
+        for _ in 0..SUSPECT_CALLS {
+            guest(Turn::new(&lane, &pace, TICK), 'c', 0, Arc::default()).await;
+        }
+        let _taken = lane.acquire().await.unwrap();
+        guest(Turn::new(&lane, &pace, TICK), 'd', 0, Arc::default()).await;
+    }
+}
