@@ -26,7 +26,7 @@ const AT_DATA_POST: &str = "header-injection";
 /// has none of them.
 fn start(rules: &[(&str, &str, &str)]) -> Server {
     let mut config = "[dns]\nreverse = \"off\"\n".to_owned();
-    config.push_str(&listener("good", ""));
+    config.push_str(&listener("ordinary", ""));
     rules.iter().for_each(|(name, ..)| config.push_str(&listener(name, &format!("\"{name}\", "))));
     config.push_str(
         "[[plugin]]\nname = \"local-domains\"\nmodule = \"builtin:local-domains\"\ngrants = [\"accept-recipients\"]\n\
@@ -133,4 +133,94 @@ fn what_a_fault_becomes_is_the_bindings_choice() {
     assert_eq!(replies[0], (451, "4.3.0".to_owned()));
     assert_eq!(replies[1], (550, "5.3.0".to_owned()));
     assert_eq!(replies[2].0, 250);
+}
+
+/// Guests that no server starts with: they fail before they are asked.
+const AT_START: [&str; 12] = [
+    "bad-name",
+    "configure-loops",
+    "describe-bomb",
+    "describe-loops",
+    "describe-traps",
+    "huge-table",
+    "memory-at-start",
+    "refuses",
+    "start-loops",
+    "start-traps",
+    "two-memories",
+    "unknown-grant",
+];
+
+/// Clients of hostile guests at once.
+const HOSTILE_AT_ONCE: usize = 8;
+
+/// Says what a client says, twice, and takes every answer for good; but there must be one.
+fn go_through(address: SocketAddr) {
+    let mut client = connect(address);
+    for _ in 0..2 {
+        ehlo(&mut client);
+        // At whatever it was refused, the client may start over.
+        let _ = client.send("a@example.org", &["hostile@example.test"], MESSAGE);
+        if client.command("RSET").is_err() {
+            client = connect(address);
+        }
+    }
+}
+
+/// What the process holds in memory, in octets.
+fn resident(server: &Server) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says so");
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+}
+
+#[test]
+fn ordinary_mail_goes_on_while_every_hostile_guest_runs() {
+    let guests: Vec<_> = wasmail_hostile::all().map(|(name, _)| name).filter(|name| !AT_START.contains(name)).collect();
+    assert!(guests.len() >= 30, "{guests:?}");
+    let rules: Vec<_> = guests.iter().map(|guest| (*guest, *guest, "defer")).collect();
+    let server = start(&rules);
+    undisturbed_once(&server);
+    let before = resident(&server);
+    let (done, sent, next) = (AtomicBool::new(false), AtomicUsize::new(1), AtomicUsize::new(1));
+    let hostile = || {
+        while let Some(address) = server.addresses().get(next.fetch_add(1, Ordering::SeqCst)) {
+            go_through(*address);
+        }
+    };
+    std::thread::scope(|scope| {
+        let good: Vec<_> = (0..2).map(|_| scope.spawn(|| undisturbed(server.addresses()[0], &done, &sent))).collect();
+        let hostile: Vec<_> = (0..HOSTILE_AT_ONCE).map(|_| scope.spawn(hostile)).collect();
+        let ended: Vec<_> = hostile.into_iter().map(|client| client.join()).collect();
+        done.store(true, Ordering::SeqCst);
+        assert!(ended.iter().all(Result::is_ok), "a client was not answered");
+        good.into_iter().for_each(|client| client.join().expect("good mail goes on"));
+    });
+    // Nothing of what was acknowledged is lost, and what the guests took is given back.
+    wait_for(&server.maildirs().join("example.test/good"), sent.into_inner(), PATIENCE);
+    let grown = resident(&server).saturating_sub(before);
+    assert!(grown < 200_000_000, "{grown} octets more than before");
+    assert!(!server.log().contains('\u{1b}'), "a guest commands the operator's terminal");
+    server.stop();
+}
+
+#[test]
+fn a_server_does_not_start_with_a_guest_that_fails_at_its_start() {
+    let mut config = String::new();
+    for name in AT_START {
+        config.push_str(&format!("[[plugin]]\nname = \"{name}\"\nmodule = \"{name}.wasm\"\n"));
+    }
+    let home = Home::new(&config);
+    for name in AT_START {
+        let path = home.config().with_file_name(name).with_extension("wasm");
+        std::fs::write(path, wasmail_hostile::component(name)).expect("it can be written");
+    }
+    let output = home.command(&["check"]).output().expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    // Each is named, with what is wrong with it.
+    for number in 0..AT_START.len() {
+        assert!(said.contains(&format!("plugin[{number}].")), "{} is not complained of in {said}", AT_START[number]);
+    }
+    assert!(said.contains("12 mistakes in the configuration"), "{said}");
 }

@@ -86,6 +86,10 @@ fn tokens(pointer: &str) -> Result<Vec<String>, NoteError> {
         return Err(NoteError::PointerTooLong);
     }
     let Some(rest) = pointer.strip_prefix('/') else { return Err(NoteError::Pointer) };
+    // `~` begins `~0` or `~1` and nothing else.
+    if rest.split('~').skip(1).any(|after| !after.starts_with(['0', '1'])) {
+        return Err(NoteError::Pointer);
+    }
     let tokens: Vec<String> = rest.split('/').map(|token| token.replace("~1", "/").replace("~0", "~")).collect();
     if tokens.len() > DEPTH_MAX { Err(NoteError::TooDeep) } else { Ok(tokens) }
 }
@@ -150,7 +154,7 @@ pub enum NoteError {
 impl fmt::Display for NoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Pointer => "a JSON Pointer begins with `/`",
+            Self::Pointer => "a JSON Pointer begins with `/`, and a `~` in it stands before 0 or 1",
             Self::Root => "the root of the notes cannot be replaced or removed",
             Self::PointerTooLong => "the JSON Pointer exceeds 512 octets",
             Self::TooDeep => "the note is nested more than 16 levels deep",

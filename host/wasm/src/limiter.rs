@@ -13,11 +13,13 @@ pub(crate) struct Limiter {
     used: usize,
     max: usize,
     refused: bool,
+    /// What was granted last, in case it cannot be had.
+    last: usize,
 }
 
 impl Limiter {
     pub(crate) const fn new(max: usize) -> Self {
-        Self { used: 0, max, refused: false }
+        Self { used: 0, max, refused: false, last: 0 }
     }
 
     /// Octets in use.
@@ -36,9 +38,16 @@ impl Limiter {
         let fits = used <= self.max;
         if fits {
             self.used = used;
+            self.last = by;
         }
         self.refused |= !fits;
         fits
+    }
+
+    /// What was granted is more than the pool has for one memory or table.
+    fn fail(&mut self) {
+        self.used -= std::mem::take(&mut self.last);
+        self.refused = true;
     }
 }
 
@@ -49,6 +58,16 @@ impl ResourceLimiter for Limiter {
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(self.grow(desired.saturating_sub(current).saturating_mul(TABLE_ELEMENT)))
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.fail();
+        Ok(())
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.fail();
+        Ok(())
     }
 
     fn instances(&self) -> usize {

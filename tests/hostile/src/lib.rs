@@ -7,6 +7,11 @@ pub use bombs::{BOMBS, Bomb, sound};
 /// Name and component of each, by name.
 const COMPONENTS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/components.rs"));
 
+/// All of them that are made of `wat/`, by name.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static [u8])> {
+    COMPONENTS.iter().copied()
+}
+
 /// The component made of `wat/<name>.wat`.
 ///
 /// # Panics

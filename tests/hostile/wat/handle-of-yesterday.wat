@@ -1,0 +1,11 @@
+;; Notes down the handle of a message, and reads by it at a hook where there is none.
+  (import "wasmail:policy/message@0.1.0" "[method]message.body-size" (func $size (param i32) (result i64)))
+  (import "wasmail:policy/message@0.1.0" "[resource-drop]message" (func $drop (param i32)))
+  (global $kept (mut i32) (i32.const 0))
+  (func (export "wasmail:policy/hook-data-post@0.1.0#data-post") (param i32) (result i32)
+    (global.set $kept (i32.load (i32.add (local.get 0) (i32.const $message))))
+    (call $drop (global.get $kept))
+    (i32.const 1024))
+  (func (export "wasmail:policy/hook-ehlo@0.1.0#ehlo") (param i32) (result i32)
+    (drop (call $size (global.get $kept)))
+    (i32.const 1024))

@@ -1,0 +1,4 @@
+;; Begins with a table of ten million places.
+  (table 10000000 funcref)
+  (func (export "wasmail:policy/hook-ehlo@0.1.0#ehlo") (param i32) (result i32)
+    (i32.const 1024))

@@ -1,0 +1,5 @@
+;; Logs at a level that does not exist.
+  (import "wasmail:policy/log@0.1.0" "log" (func $log (param i32 i32 i32)))
+  (func (export "wasmail:policy/hook-ehlo@0.1.0#ehlo") (param i32) (result i32)
+    (call $log (i32.const 77) (i32.const 900) (i32.const 5))
+    (i32.const 1024))

@@ -1,0 +1,11 @@
+;; Two functions call each other through a table until the stack is full.
+  (type $step (func (param i64 i64 i64 i64) (result i64)))
+  (table 2 funcref)
+  (elem (i32.const 0) $ping $pong)
+  (func $ping (type $step)
+    (i64.add (local.get 0) (call_indirect (type $step) (local.get 1) (local.get 2) (local.get 3) (local.get 0) (i32.const 1))))
+  (func $pong (type $step)
+    (i64.mul (local.get 0) (call_indirect (type $step) (local.get 1) (local.get 2) (local.get 3) (local.get 0) (i32.const 0))))
+  (func (export "wasmail:policy/hook-ehlo@0.1.0#ehlo") (param i32) (result i32)
+    (drop (call $ping (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4)))
+    (i32.const 1024))

@@ -1,0 +1,6 @@
+;; Calls the host when it should only clean up.
+  (import "wasmail:policy/log@0.1.0" "log" (func $log (param i32 i32 i32)))
+  (func (export "wasmail:policy/hook-ehlo@0.1.0#ehlo") (param i32) (result i32)
+    (i32.const 1024))
+  (func (export "cabi_post_wasmail:policy/hook-ehlo@0.1.0#ehlo") (param i32)
+    (call $log (i32.const 1) (i32.const 900) (i32.const 5)))
