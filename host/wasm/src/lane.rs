@@ -19,9 +19,18 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Calls of a binding that begin in the lane after one that took long: who was slow will be again, and the first slice
-/// of a guest that fills its memory with one instruction takes tens of milliseconds.
-const SUSPECT_CALLS: u32 = 32;
+/// Microseconds above which a binding's calls begin in the lane, on average: who was slow will be again, and some hundred
+/// calls a second of two milliseconds take as much as one that never ends. Fifty times what a usual call takes.
+const SLOW: u32 = 500;
+/// Microseconds that one call counts at most. One that the operating system has interrupted takes milliseconds, and is
+/// no reason to suspect anybody.
+const COUNTED_MAX: u32 = 2_000;
+/// What a call that took several slices makes of the average: some thirty usual calls, and it is forgotten.
+const NOTORIOUS: u32 = 4_000;
+/// Calls of which the average tells most.
+const REMEMBERED: u32 = 16;
+/// Of the places, one binding may have this part.
+const SHARE: usize = 4;
 
 /// Ticks that one slice is charged at most.
 const CHARGED_MAX: u32 = 2;
@@ -39,15 +48,15 @@ fn has_other_workers() -> bool {
 /// What the calls of one binding share.
 #[derive(Clone)]
 pub(crate) struct Pace {
-    /// One permit: its calls wait as one.
+    /// Its part of the lane, which is one place on all but large machines: its calls wait as one.
     own: Arc<Semaphore>,
-    /// Calls that begin in the lane yet.
-    suspect: Arc<AtomicU32>,
+    /// What its calls took of late, on average, in microseconds.
+    usual: Arc<AtomicU32>,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { own: Arc::new(Semaphore::new(1)), suspect: Arc::default() }
+        Self { own: Arc::new(Semaphore::new((places() / SHARE).max(1))), usual: Arc::default() }
     }
 }
 
@@ -104,7 +113,7 @@ impl Turn {
 
     /// Whether the binding's calls took long of late.
     fn begins_in_lane(&self) -> bool {
-        self.pace.suspect.load(Ordering::Relaxed) > 0
+        self.pace.usual.load(Ordering::Relaxed) > SLOW
     }
 
     /// Ticks until the first slice is over. A usual call takes microseconds and may begin right before a tick: without
@@ -141,12 +150,20 @@ impl Turn {
         held.place.is_some()
     }
 
+    /// Counts a call that is over.
     fn remember(&self) {
-        // One slice may be over because the operating system had other things to do, and is no reason to suspect anybody.
-        let slow = self.held.lock().slices > 1;
-        let next = |left: u32| if slow { Some(SUSPECT_CALLS) } else { left.checked_sub(1) };
-        // Refused where there is nothing to count down.
-        let _ = self.pace.suspect.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        let (slices, ran) = {
+            let held = self.held.lock();
+            (held.slices, held.since.elapsed().as_micros())
+        };
+        let ran = u32::try_from(ran).unwrap_or(u32::MAX).min(COUNTED_MAX);
+        let average = |usual: u32| {
+            let next = (usual * (REMEMBERED - 1) + ran) / REMEMBERED;
+            // One slice may be over because the operating system had other things to do.
+            Some(if slices > 1 { NOTORIOUS } else { next })
+        };
+        // It always has a next value.
+        let _ = self.pace.usual.fetch_update(Ordering::Relaxed, Ordering::Relaxed, average);
     }
 }
 
@@ -218,7 +235,7 @@ mod tests {
         assert!(!waiting.is_finished(), "it did not wait");
         drop(taken);
         waiting.await.unwrap();
-        for _ in 0..SUSPECT_CALLS {
+        for _ in 0..200 {
             guest(Turn::new(&lane, &pace, TICK), 'c', 0, Arc::default()).await;
         }
         let _taken = lane.acquire().await.unwrap();
