@@ -219,8 +219,8 @@ fn a_server_does_not_start_with_a_guest_that_fails_at_its_start() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{said}");
     // Each is named, with what is wrong with it.
-    for number in 0..AT_START.len() {
-        assert!(said.contains(&format!("plugin[{number}].")), "{} is not complained of in {said}", AT_START[number]);
+    for (number, name) in AT_START.iter().enumerate() {
+        assert!(said.contains(&format!("plugin[{number}].")), "{name} is not complained of in {said}");
     }
     assert!(said.contains("12 mistakes in the configuration"), "{said}");
 }
