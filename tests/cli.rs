@@ -288,7 +288,7 @@ fn inspect_says_why_a_component_is_not_acceptable() {
     let file = dir.path().join("altered.wasm");
     for (octets, reason) in [
         (altered("@0.1.0", "@0.9.0"), "and this host speaks wasmail:policy@0.1.0"),
-        (altered("wasmail:policy/log@", "wasmail:policy/dns@"), "which this host does not offer and no grant gives"),
+        (altered("wasmail:policy/log@", "wasmail:policy/fax@"), "which this host does not offer and no grant gives"),
         (altered("wasmail:policy/hook-ehlo@", "wasmail:policy/hook-elho@"), "a hook that this host does not know"),
         (altered("wasmail:policy/describe@", "wasmail:policy/descrybe@"), "is it made for something else?"),
     ] {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::{Resolve, SizeAlign};
+use wit_parser::Resolve;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -16,6 +16,16 @@ const PARTS: [(&str, &str); 3] = [
     ("(export \"memory\")", ";; part memory"),
     ("(export \"cabi_realloc\")", ";; part realloc"),
     ("#describe\")", ";; part describe"),
+];
+
+/// As much of WASI as these guests import, for its handles.
+const WASI: [(&str, &str); 2] = [
+    ("io.wit", "package wasi:io@0.2.0; interface poll { resource pollable { block: func(); } }"),
+    (
+        "clocks.wit",
+        "package wasi:clocks@0.2.0; interface monotonic-clock { use wasi:io/poll@0.2.0.{pollable}; \
+         subscribe-duration: func(when: u64) -> pollable; }",
+    ),
 ];
 
 fn main() -> Result<()> {
@@ -51,26 +61,14 @@ fn names(sources: &Path) -> Result<BTreeSet<String>> {
 fn component(prelude: &str, text: &str, wit: &Path) -> Result<Vec<u8>> {
     let mut resolve = Resolve::default();
     resolve.push_dir(wit)?;
-    let text = &text.replace("$message", &message_offset(&resolve)?.to_string());
+    for (name, text) in WASI {
+        resolve.push_str(name, text)?;
+    }
     let mut module = wat::parse_str(module(prelude, text)?)?;
     let package = resolve.push_str("guest.wit", &world(text))?;
     let world = resolve.select_world(&[package], Some("guest"))?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     Ok(ComponentEncoder::default().module(&module)?.validate(true).encode()?)
-}
-
-/// Where among its arguments, which lie in memory, a guest finds the handle of the message.
-fn message_offset(resolve: &Resolve) -> Result<usize> {
-    let (_, hook) = resolve
-        .interfaces
-        .iter()
-        .find(|(_, interface)| interface.name.as_deref() == Some("hook-data-post"))
-        .ok_or("there is no hook data-post")?;
-    let mut sizes = SizeAlign::default();
-    sizes.fill(resolve);
-    let parameters = hook.functions["data-post"].params.iter().map(|parameter| &parameter.ty);
-    let last = sizes.field_offsets(parameters).pop().ok_or("data-post takes nothing")?;
-    Ok(last.0.size_wasm32())
 }
 
 /// Joins a source and the prelude. Imports stand before everything else in a module.
@@ -95,6 +93,6 @@ fn world(text: &str) -> String {
     let hooks: String = hooks.into_iter().collect();
     format!(
         "package test:hostile; world guest {{ import wasmail:policy/types@0.1.0; import wasmail:policy/message@0.1.0; \
-         import wasmail:policy/log@0.1.0; import wasmail:policy/dns@0.1.0; import wasmail:policy/kv@0.1.0; export wasmail:policy/describe@0.1.0; {hooks} }}"
+         import wasmail:policy/log@0.1.0; import wasmail:policy/dns@0.1.0; import wasmail:policy/kv@0.1.0; import wasi:clocks/monotonic-clock@0.2.0; export wasmail:policy/describe@0.1.0; {hooks} }}"
     )
 }

@@ -9,10 +9,10 @@ wasmtime::component::bindgen!({
     world: "policy",
     ownership: Borrowing { duplicate_if_necessary: true },
     imports: {
-        "wasmail:policy/message.[method]message.read-body": async | trappable,
-        "wasmail:policy/message.[method]message.structure": async | trappable,
-        "wasmail:policy/message.[method]message.part-fields": async | trappable,
-        "wasmail:policy/message.[method]message.read-part": async | trappable,
+        "wasmail:policy/message.read-body": async | trappable,
+        "wasmail:policy/message.read-structure": async | trappable,
+        "wasmail:policy/message.part-fields": async | trappable,
+        "wasmail:policy/message.read-part": async | trappable,
         "wasmail:policy/dns.lookup": async | trappable,
         "wasmail:policy/dns.lookup-all": async | trappable,
         "wasmail:policy/kv.get": async | trappable,
@@ -24,7 +24,4 @@ wasmtime::component::bindgen!({
         default: trappable,
     },
     exports: { default: async },
-    with: {
-        "wasmail:policy/message.message": crate::imports::Message,
-    },
 });

@@ -17,9 +17,7 @@ use crate::bindings::wasmail::policy;
 use crate::state::State;
 
 pub(crate) use log::GuestLog;
-#[allow(unreachable_pub, reason = "the generated bindings re-export it, and they are public in their module")]
-pub use message::Message;
-pub(crate) use message::{parameters, part};
+pub(crate) use message::{Message, parameters, part};
 
 /// Links everything that a guest may import.
 ///

@@ -6,7 +6,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use wasmail_policy::{Fault, Hook, Outcome, Question};
 use wasmail_services::Capabilities;
 use wasmtime::Store;
-use wasmtime::component::{self, InstancePre, Resource};
+use wasmtime::component::{self, InstancePre};
 
 use crate::bindings::exports::wasmail::policy::describe;
 use crate::check::LoadError;
@@ -149,9 +149,12 @@ impl Instance {
         let facts = Facts::new(question, sight);
         let lists = Lists::new(&facts);
         let records = Records::new(&facts, &lists);
+        self.store.data_mut().message = Message::of(question);
         let turn = self.turn();
         let outcome = turn.drive(self.call(loaded, question, &records)).await;
-        self.store.data().log.end();
+        let state = self.store.data_mut();
+        state.message = None;
+        state.log.end();
         match outcome {
             Ok(outcome) => outcome,
             Err(error) => Err(fault::of_call(&error, self.store.data_mut())),
@@ -178,17 +181,6 @@ impl Instance {
                 lift::$lift(guest.$call(store, connection $(, $argument)*).await?)
             }};
         }
-        // The message is lent for the length of the call.
-        macro_rules! put_with_message {
-            ($hook:ident, $call:ident, $lift:ident $(, $argument:expr)*) => {{
-                let guest = functions.$hook(indices, store, instance)?;
-                let message = lend(store, question)?;
-                let lent = Resource::new_borrow(message.rep());
-                let outcome = guest.$call(&mut *store, connection, transaction()?, lent $(, $argument)*).await?;
-                store.data_mut().table.delete(message)?;
-                lift::$lift(outcome)
-            }};
-        }
         Ok(match question.hook {
             Hook::ConnectInit => put!(connect_init, call_connect_init, changes),
             Hook::LookupRdns => put!(lookup_rdns, call_lookup_rdns, outcome),
@@ -206,10 +198,10 @@ impl Instance {
             Hook::RcptOk => put!(rcpt_ok, call_rcpt_ok, objecting_outcome, transaction()?, candidate()?),
             Hook::Data => put!(data, call_data, outcome, transaction()?),
             Hook::MaxDataExceeded => put!(max_data_exceeded, call_max_data_exceeded, objecting_outcome, transaction()?),
-            Hook::Part => put_with_message!(part, call_part, outcome, part()?),
-            Hook::DataPost => put_with_message!(data_post, call_data_post, outcome),
-            Hook::Queue => put_with_message!(queue, call_queue, replying_outcome),
-            Hook::QueueOutbound => put_with_message!(queue_outbound, call_queue_outbound, replying_outcome),
+            Hook::Part => put!(part, call_part, outcome, transaction()?, part()?),
+            Hook::DataPost => put!(data_post, call_data_post, outcome, transaction()?),
+            Hook::Queue => put!(queue, call_queue, replying_outcome, transaction()?),
+            Hook::QueueOutbound => put!(queue_outbound, call_queue_outbound, replying_outcome, transaction()?),
             Hook::QueueOk => put!(queue_ok, call_queue_ok, changes, transaction()?, records.queue_id()),
             Hook::Deny => put!(deny, call_deny, deny_outcome, records.transaction(), denial()?),
             Hook::ResetTransaction => {
@@ -287,11 +279,6 @@ fn free_place(engine: &Inner, share: Option<&Arc<Semaphore>>) -> Option<Place> {
     let of_binding = share.map(|share| Arc::clone(share).try_acquire_owned()).transpose().ok()?;
     let of_all = Arc::clone(&engine.instances).try_acquire_owned().ok()?;
     Some(Place { _of_all: of_all, _of_binding: of_binding })
-}
-
-/// Puts the message where the guest can borrow it during the call.
-fn lend(store: &mut Store<State>, question: &Question<'_>) -> wasmtime::Result<Resource<Message>> {
-    Ok(store.data_mut().table.push(Message::of(question))?)
 }
 
 /// The session asked without a part of the question: a mistake of ours.

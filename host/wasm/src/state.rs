@@ -10,7 +10,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::Limits;
 use crate::engine::Inner;
-use crate::imports::{self, GuestLog};
+use crate::imports::{self, GuestLog, Message};
 use crate::instance::Owner;
 use crate::lane::Turn;
 use crate::limiter::Limiter;
@@ -21,6 +21,8 @@ pub(crate) struct State {
     pub(crate) table: ResourceTable,
     pub(crate) limiter: Limiter,
     pub(crate) log: GuestLog,
+    /// What the hook is about, while it runs.
+    pub(crate) message: Option<Message>,
     /// What the binding was granted.
     pub(crate) capabilities: Capabilities,
     /// What this call has used of it.
@@ -71,7 +73,7 @@ pub(crate) fn store(engine: &Inner, owner: Owner<'_>) -> Store<State> {
     let turn = Turn::new(&engine.lane, owner.pace, engine.config.tick);
     let (capabilities, used) = (owner.capabilities.clone(), Used::default());
     let (cpu, host_calls) = (Duration::ZERO, 0);
-    let state = State { wasi, table, limiter, log, capabilities, used, turn, cpu, host_calls };
+    let state = State { wasi, table, limiter, log, message: None, capabilities, used, turn, cpu, host_calls };
     let mut store = Store::new(&engine.wasmtime, state);
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(limits.lifted);

@@ -14,7 +14,7 @@ use wasmail_wasm::{Cache, LoadError};
 
 #[tokio::test]
 async fn a_component_says_what_it_is() {
-    let octets = component("header-injection");
+    let octets = component("stalls");
     let loaded = engine().load(octets, None).await.unwrap();
     let info = loaded.info();
     assert_eq!((info.manifest.name.as_str(), info.manifest.version.as_str()), ("hostile", "0.0.1"));

@@ -1,7 +1,10 @@
-;; Gives the message back, and reads it.
-  (import "wasmail:policy/message@0.1.0" "[method]message.body-size" (func $size (param i32) (result i64)))
-  (import "wasmail:policy/message@0.1.0" "[resource-drop]message" (func $drop (param i32)))
-  (func (export "wasmail:policy/hook-data-post@0.1.0#data-post") (param i32) (result i32)
-    (call $drop (i32.load (i32.add (local.get 0) (i32.const $message))))
-    (drop (call $size (i32.load (i32.add (local.get 0) (i32.const $message)))))
+;; Gives a handle back, and waits by it.
+  (import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $subscribe (param i64) (result i32)))
+  (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))
+  (import "wasi:io/poll@0.2.0" "[resource-drop]pollable" (func $drop (param i32)))
+  (func (export "wasmail:policy/hook-ehlo@0.1.0#ehlo") (param i32) (result i32)
+    (local $handle i32)
+    (local.set $handle (call $subscribe (i64.const 1)))
+    (call $drop (local.get $handle))
+    (call $block (local.get $handle))
     (i32.const 1024))

@@ -60,7 +60,7 @@ impl Hook {
     /// The code that exports it.
     pub(crate) fn export(&self) -> TokenStream {
         let (method, interface) = (format_ident!("{}", self.method), format_ident!("hook_{}", self.method));
-        let declared = self.parameters.iter().map(|parameter| parameter.declared());
+        let declared = self.parameters.iter().filter_map(|parameter| parameter.declared());
         let passed = self.parameters.iter().map(|parameter| parameter.passed());
         let answer = (!self.answer.is_empty()).then(|| {
             let answer = format_ident!("{}", self.answer);
@@ -78,25 +78,26 @@ impl Hook {
 }
 
 impl Parameter {
-    fn declared(self) -> TokenStream {
-        match self {
+    /// A parameter of the export. The message is none: it is read by functions.
+    fn declared(self) -> Option<TokenStream> {
+        Some(match self {
             Transaction => quote!(t: ::wasmail_guest::Transaction),
             Recipient => quote!(r: ::wasmail_guest::Recipient),
-            Message => quote!(m: &::wasmail_guest::Message),
+            Message => return None,
             Part => quote!(p: ::wasmail_guest::Part),
             MaybeTransaction => quote!(t: ::core::option::Option<::wasmail_guest::Transaction>),
             Argument => quote!(argument: ::std::string::String),
             QueueId => quote!(id: ::std::string::String),
             Denial => quote!(d: ::wasmail_guest::Denial),
             Fate => quote!(how: ::wasmail_guest::Fate),
-        }
+        })
     }
 
     fn passed(self) -> TokenStream {
         match self {
             Transaction => quote!(&t),
             Recipient => quote!(&r),
-            Message => quote!(m),
+            Message => quote!(&::wasmail_guest::Message::of_call()),
             Part => quote!(&p),
             MaybeTransaction => quote!(t.as_ref()),
             Argument => quote!(&argument),

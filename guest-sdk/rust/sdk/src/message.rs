@@ -4,11 +4,13 @@ use std::io::{self, Read};
 
 use crate::{Address, DateTime, Media, Part};
 
+#[cfg(target_family = "wasm")]
+mod host;
 #[cfg(not(target_family = "wasm"))]
 mod native;
 
 #[cfg(target_family = "wasm")]
-pub use crate::bindings::wasmail::policy::message::Message;
+pub use host::Message;
 #[cfg(not(target_family = "wasm"))]
 pub use native::Message;
 

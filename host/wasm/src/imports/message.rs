@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use wasmail_mail::{Field, HeaderSection};
 use wasmail_mime::{Tree, view};
-use wasmail_policy::{Body, BoxFuture, Content, Parts, Question, Subject, header_of};
-use wasmtime::component::Resource;
+use wasmail_policy::{Body, BoxFuture, Content, Hook, Parts, Question, Subject, header_of};
 
-use crate::bindings::wasmail::policy::message::{self as wit, Field as WitField, Host, HostMessage};
+use crate::bindings::wasmail::policy::message::{self as wit, Field as WitField, Host};
 use crate::state::State;
 
 mod told;
@@ -20,8 +19,7 @@ const READ_MAX: usize = 65_536;
 const READING_MAX: usize = 8;
 
 /// A message that a guest may read during one call.
-#[allow(unreachable_pub, reason = "the generated bindings re-export it, and they are public in their module")]
-pub struct Message {
+pub(crate) struct Message {
     header: Arc<HeaderSection>,
     body: Option<Arc<dyn Body>>,
     parts: Parts,
@@ -30,12 +28,15 @@ pub struct Message {
 }
 
 impl Message {
-    /// The message of a question; an empty one where there is none.
-    pub(crate) fn of(question: &Question<'_>) -> Self {
+    /// The message of a question, at the hooks where guests may read it.
+    pub(crate) fn of(question: &Question<'_>) -> Option<Self> {
+        if !matches!(question.hook, Hook::Part | Hook::DataPost | Hook::Queue | Hook::QueueOutbound) {
+            return None;
+        }
         let transaction = question.context.transaction.as_ref();
         let header = transaction.map(|transaction| Arc::clone(&transaction.facts.header)).unwrap_or_default();
         let parts = transaction.map(|transaction| transaction.parts.clone()).unwrap_or_default();
-        Self { header, body: question.body.cloned(), parts, reading: Vec::new() }
+        Some(Self { header, body: question.body.cloned(), parts, reading: Vec::new() })
     }
 
     fn field(&self, position: u32) -> Option<&Field> {
@@ -126,99 +127,87 @@ pub(crate) fn parameters<'a>(question: &'a Question<'_>) -> Vec<Parameter<'a>> {
     }
 }
 
-impl Host for State {}
-
-impl HostMessage for State {
-    fn body_size(&mut self, message: Resource<Message>) -> wasmtime::Result<u64> {
-        Ok(self.message(&message)?.body.as_ref().map_or(0, |body| body.len()))
+impl Host for State {
+    fn body_size(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.message()?.body.as_ref().map_or(0, |body| body.len()))
     }
 
-    fn fields(&mut self, message: Resource<Message>) -> wasmtime::Result<Vec<WitField>> {
-        Ok(self.message(&message)?.header.fields().iter().map(field).collect())
+    fn fields(&mut self) -> wasmtime::Result<Vec<WitField>> {
+        Ok(self.message()?.header.fields().iter().map(field).collect())
     }
 
-    fn values(&mut self, message: Resource<Message>, name: String) -> wasmtime::Result<Vec<String>> {
-        Ok(self.message(&message)?.header.named(&name).map(|field| field.value().into_owned()).collect())
+    fn values(&mut self, name: String) -> wasmtime::Result<Vec<String>> {
+        Ok(self.message()?.header.named(&name).map(|field| field.value().into_owned()).collect())
     }
 
-    fn raw_field(&mut self, message: Resource<Message>, position: u32) -> wasmtime::Result<Option<Vec<u8>>> {
-        let message = self.message(&message)?;
+    fn raw_field(&mut self, position: u32) -> wasmtime::Result<Option<Vec<u8>>> {
+        let message = self.message()?;
         Ok(message.header.fields().get(position as usize).map(|field| field.raw().to_vec()))
     }
 
     async fn read_body(
         &mut self,
-        message: Resource<Message>,
         offset: u64,
         len: u32,
     ) -> wasmtime::Result<Result<Vec<u8>, String>> {
-        let Some(body) = self.message(&message)?.body.clone() else { return Ok(Ok(Vec::new())) };
+        let Some(body) = self.message()?.body.clone() else { return Ok(Ok(Vec::new())) };
         let octets = body.read_at(offset, (len as usize).min(READ_MAX)).await;
         Ok(octets.map_err(|why| unreadable(&why)))
     }
 
-    fn decoded_field(&mut self, message: Resource<Message>, position: u32) -> wasmtime::Result<Option<String>> {
-        Ok(self.message(&message)?.field(position).map(view::text))
+    fn decoded_field(&mut self, position: u32) -> wasmtime::Result<Option<String>> {
+        Ok(self.message()?.field(position).map(view::text))
     }
 
-    fn addresses(&mut self, message: Resource<Message>, position: u32) -> wasmtime::Result<Vec<wit::Address>> {
-        let addresses = self.message(&message)?.field(position).map(view::addresses).unwrap_or_default();
+    fn addresses(&mut self, position: u32) -> wasmtime::Result<Vec<wit::Address>> {
+        let addresses = self.message()?.field(position).map(view::addresses).unwrap_or_default();
         Ok(addresses.into_iter().map(told::address).collect())
     }
 
-    fn date(&mut self, message: Resource<Message>, position: u32) -> wasmtime::Result<Option<wit::DateTime>> {
-        Ok(self.message(&message)?.field(position).and_then(view::date).map(told::date))
+    fn date(&mut self, position: u32) -> wasmtime::Result<Option<wit::DateTime>> {
+        Ok(self.message()?.field(position).and_then(view::date).map(told::date))
     }
 
-    fn message_ids(&mut self, message: Resource<Message>, position: u32) -> wasmtime::Result<Vec<String>> {
-        Ok(self.message(&message)?.field(position).map(view::message_ids).unwrap_or_default())
+    fn message_ids(&mut self, position: u32) -> wasmtime::Result<Vec<String>> {
+        Ok(self.message()?.field(position).map(view::message_ids).unwrap_or_default())
     }
 
-    fn media_type(&mut self, message: Resource<Message>, position: u32) -> wasmtime::Result<Option<wit::MediaResult>> {
-        let media = self.message(&message)?.field(position).and_then(view::media_type);
+    fn media_type(&mut self, position: u32) -> wasmtime::Result<Option<wit::MediaResult>> {
+        let media = self.message()?.field(position).and_then(view::media_type);
         Ok(media.map(|media| told::media(media.name, media.parameters)))
     }
 
-    async fn structure(&mut self, message: Resource<Message>) -> wasmtime::Result<Result<wit::Structure, String>> {
-        let message = self.message(&message)?;
+    async fn read_structure(&mut self) -> wasmtime::Result<Result<wit::Structure, String>> {
+        let message = self.message()?;
         let body = message.body.clone().unwrap_or_else(|| Arc::new(Nothing));
         Ok(message.tree(&*body).await.map(|tree| told::structure(&tree)))
     }
 
     async fn part_fields(
         &mut self,
-        message: Resource<Message>,
         part: u32,
     ) -> wasmtime::Result<Result<Vec<WitField>, String>> {
-        let message = self.message(&message)?;
+        let message = self.message()?;
         let body = message.body.clone().unwrap_or_else(|| Arc::new(Nothing));
         Ok(message.fields_of(part, &*body).await)
     }
 
     async fn read_part(
         &mut self,
-        message: Resource<Message>,
         part: u32,
         offset: u64,
         len: u32,
     ) -> wasmtime::Result<Result<Vec<u8>, String>> {
-        self.message(&message)?;
-        let message = self.table.get_mut(&message)?;
+        let message = self.message()?;
         let body = message.body.clone().unwrap_or_else(|| Arc::new(Nothing));
         Ok(message.read_part(&*body, part, offset, (len as usize).min(READ_MAX)).await)
-    }
-
-    fn drop(&mut self, message: Resource<Message>) -> wasmtime::Result<()> {
-        // Guests only borrow messages, so this is never called; were it, the message would just be gone.
-        self.table.delete(message)?;
-        Ok(())
     }
 }
 
 impl State {
-    fn message(&mut self, message: &Resource<Message>) -> wasmtime::Result<&Message> {
+    fn message(&mut self) -> wasmtime::Result<&mut Message> {
         self.count_host_call()?;
-        Ok(self.table.get(message)?)
+        self.message.as_mut().ok_or_else(|| wasmtime::Error::msg("the message was read at a hook where there is none"))
     }
 }
 
