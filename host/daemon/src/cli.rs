@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod compile;
 pub(crate) mod inspect;
+pub(crate) mod plugin_build;
 pub(crate) mod plugin_new;
 pub(crate) mod plugin_order;
 pub(crate) mod queue;
@@ -69,6 +70,8 @@ pub(crate) enum ConfigCommand {
 pub(crate) enum PluginCommand {
     /// Writes a Rust project that builds a plugin and passes its test.
     New(NewArgs),
+    /// Builds the plugin in a directory: bindings, compiler, component; then says what it is.
+    Build(BuildArgs),
     /// Says what a component is, what it needs, and whether it is acceptable.
     Inspect(InspectArgs),
     /// Shows which plugins each listener asks at each hook, in order, and why in this order.
@@ -85,6 +88,13 @@ pub(crate) struct NewArgs {
     /// A checkout of wasmail, for its guest SDK; by default the one that this program was built from.
     #[arg(long, value_name = "PATH", env = "WASMAIL_SDK")]
     pub(crate) sdk: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// The directory with wasmail-plugin.toml.
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -13,7 +13,7 @@ impl Kit {
     ///
     /// A dialogue with lines `@ plugin NAME JSON` has a chain of just these, in this order, each with the grants that its
     /// manifest asks for; one without them has the kit's own chain. A line without JSON stands for the configuration
-    /// that was given to [`Kit::config`].
+    /// that was given to [`Kit::config`]. `@ messages N` and `@ header FIELD` say what must have come of it.
     ///
     /// # Panics
     /// When a dialogue goes otherwise than it is written, a file is not of the format, or there is no dialogue at all.
@@ -45,7 +45,14 @@ impl Kit {
         let plugins = (!plugins.is_empty()).then_some(&plugins[..]);
         let mut session = kit.try_connect(plugins).map_err(|why| format!("{dialog}: {why}"))?;
         dialog.hold(&mut session).map_err(|failure| failure.to_string())?;
-        let messages = session.messages().len().to_string();
+        let messages = session.messages();
+        let lacks = |line: &&str| !messages.iter().any(|message| has_line(&message.header, line));
+        let wanted = dialog.settings().iter().filter(|setting| setting.key == "header");
+        if let Some(line) = wanted.map(|setting| setting.value.as_str()).find(lacks) {
+            let headers: Vec<_> = messages.iter().map(|message| String::from_utf8_lossy(&message.header)).collect();
+            return Err(format!("{dialog}: no message has the field {line:?}:\n{}", headers.join("\n")));
+        }
+        let messages = messages.len().to_string();
         match dialog.setting("messages") {
             Some(expected) if expected != messages => {
                 Err(format!("{dialog}: {messages} messages, expected {expected}"))
@@ -58,7 +65,7 @@ impl Kit {
     fn apply(&mut self, setting: &Setting, plugins: &mut Vec<(String, Value)>) -> Result<(), String> {
         let client = &mut self.client;
         match setting.key.as_str() {
-            "messages" => {}
+            "messages" | "header" => {}
             "plugin" => plugins.push(plugin(&setting.value)?),
             "dns" => self.world.add_record(&setting.value)?,
             "relaying" => client.relaying = setting.value.parse().map_err(|_| "true or false")?,
@@ -92,6 +99,11 @@ impl Kit {
         }
         Ok(())
     }
+}
+
+/// Whether a line of the header section is this one.
+fn has_line(header: &[u8], line: &str) -> bool {
+    header.split(|octet| *octet == b'\n').any(|found| found.trim_ascii_end() == line.as_bytes())
 }
 
 /// Reads `NAME JSON`, or `NAME` alone.
