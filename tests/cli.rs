@@ -351,7 +351,7 @@ fn a_new_plugin_builds_and_passes_its_test() {
     let project = dir.path().join("not-from");
     let mut new = wasmail();
     new.args(["plugin", "new", "not-from", "--sdk"]).arg(root()).arg("--dir").arg(&project);
-    says(&done(&mut new), &["cargo test", "cargo build", "wasm32-wasip2"]);
+    says(&done(&mut new), &["cargo test", "wasmail plugin build", "build/not-from.wasm"]);
     says(&refused(&mut new), &["is there already and not empty", "--dir"]);
     // A directory that stays, so that the sandbox is compiled for it once and not in every run.
     let binary = Path::new(env!("CARGO_BIN_EXE_wasmail"));

@@ -5,7 +5,10 @@
 
 mod support;
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::{Command, Output};
 
 use wasmail_plugin_build::BuildError;
 use wasmail_testkit::Kit;
@@ -30,6 +33,56 @@ fn hold(language: &str) {
     kit.run_dialogs(Path::new("."));
     let unknown = kit.config(serde_json::json!({ "domain": [] })).check_config().expect_err("the key is unknown");
     assert!(unknown.contains("domain"), "{unknown}");
+}
+
+/// Writes a project, as an author would, and tests it twice: as it is, and with a dialogue that cannot hold.
+#[allow(clippy::print_stderr, reason = "who is passed over wants to know why")]
+fn new_project(language: &str) {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let project = dir.path().join("not-from");
+    let wasmail = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wasmail"));
+        command.args(["plugin"]).args(arguments).current_dir(dir.path()).output().expect("it runs")
+    };
+    let said = |output: &Output| format!("{}{}", lossy(&output.stdout), lossy(&output.stderr));
+    let written = wasmail(&["new", "not-from", "--lang", language]);
+    assert!(written.status.success(), "{}", said(&written));
+    // As `npm ci` would have it, without the network.
+    let modules = support::root().join("guest-sdk/js/node_modules");
+    symlink(modules, project.join("node_modules")).expect("a link can be made");
+    let tested = wasmail(&["test", "not-from"]);
+    if said(&tested).contains("is needed and was not found") && std::env::var_os("WASMAIL_REQUIRE_PEERS").is_none() {
+        eprintln!("passed over: {}", said(&tested));
+        return;
+    }
+    assert!(tested.status.success() && said(&tested).contains("1 of 1 dialogues hold"), "{}", said(&tested));
+    let dialog = project.join("dialogs/refused.txt");
+    let text = fs::read_to_string(&dialog).expect("it was written");
+    fs::write(&dialog, text.replace("550 5.7.1 We", "550 5.7.1 You")).expect("it can be written");
+    let tested = wasmail(&["test", "not-from"]);
+    assert_eq!(tested.status.code(), Some(1), "{}", said(&tested));
+    assert!(
+        said(&tested).contains("0 of 1 dialogues hold") && said(&tested).contains("We take no"),
+        "{}",
+        said(&tested)
+    );
+    // A mistake is the compiler's to tell.
+    let built = wasmail(&["build", "nowhere"]);
+    assert!(said(&built).contains("there is no wasmail-plugin.toml in nowhere"), "{}", said(&built));
+}
+
+fn lossy(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
+}
+
+#[test]
+fn a_new_project_in_c_passes_its_test() {
+    new_project("c");
+}
+
+#[test]
+fn a_new_project_in_javascript_passes_its_test() {
+    new_project("javascript");
 }
 
 #[test]

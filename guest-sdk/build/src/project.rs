@@ -79,7 +79,6 @@ impl Project {
     pub(crate) fn sources_or(&self, usual: &str) -> Vec<PathBuf> {
         if self.sources.is_empty() { vec![usual.into()] } else { self.sources.clone() }
     }
-
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub(crate) mod inspect;
 pub(crate) mod plugin_build;
 pub(crate) mod plugin_new;
 pub(crate) mod plugin_order;
+pub(crate) mod plugin_test;
 pub(crate) mod queue;
 
 use std::path::PathBuf;
@@ -68,10 +69,12 @@ pub(crate) enum ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
-    /// Writes a Rust project that builds a plugin and passes its test.
+    /// Writes a project that builds a plugin and passes its test.
     New(NewArgs),
     /// Builds the plugin in a directory: bindings, compiler, component; then says what it is.
     Build(BuildArgs),
+    /// Builds the plugin in a directory, and holds the SMTP dialogues in `dialogs/` against it, in the sandbox.
+    Test(BuildArgs),
     /// Says what a component is, what it needs, and whether it is acceptable.
     Inspect(InspectArgs),
     /// Shows which plugins each listener asks at each hook, in order, and why in this order.
@@ -82,10 +85,13 @@ pub(crate) enum PluginCommand {
 pub(crate) struct NewArgs {
     /// Name of the plugin: lower-case letters, digits and hyphens.
     pub(crate) name: String,
+    /// Language of the project.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) lang: plugin_new::Lang,
     /// Directory to write; NAME by default. It must not exist, or be empty.
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
-    /// A checkout of wasmail, for its guest SDK; by default the one that this program was built from.
+    /// For Rust a checkout of wasmail, for its guest SDK; by default the one that this program was built from.
     #[arg(long, value_name = "PATH", env = "WASMAIL_SDK")]
     pub(crate) sdk: Option<PathBuf>,
 }

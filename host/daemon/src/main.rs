@@ -43,6 +43,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Config(ConfigCommand::Reference) => out::say!("{}", config::REFERENCE.trim_end()),
         Command::Plugin(PluginCommand::New(args)) => cli::plugin_new::run(&args)?,
         Command::Plugin(PluginCommand::Build(args)) => cli::plugin_build::run(&args)?,
+        Command::Plugin(PluginCommand::Test(args)) => return cli::plugin_test::run(&args),
         Command::Plugin(PluginCommand::Inspect(args)) => cli::inspect::run(&args)?,
         Command::Plugin(PluginCommand::Order(args)) => cli::plugin_order::run(&args)?,
         Command::Queue(command) => cli::queue::run(&command)?,

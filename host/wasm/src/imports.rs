@@ -2,9 +2,9 @@
 //! with nothing behind it.
 
 mod capability;
+mod clock;
 mod dns;
 mod kv;
-mod clock;
 mod log;
 mod message;
 mod stdio;

@@ -18,11 +18,22 @@ impl Kit {
     /// # Panics
     /// When a dialogue goes otherwise than it is written, a file is not of the format, or there is no dialogue at all.
     pub fn run_dialogs(&self, dir: impl AsRef<Path>) {
+        let held = self.try_dialogs(dir).unwrap_or_else(|error| panic!("{error}"));
+        let failures: Vec<&str> = held.iter().filter_map(|held| held.as_ref().err()).map(String::as_str).collect();
+        assert!(failures.is_empty(), "{} of {} failed\n{}", failures.len(), held.len(), failures.join("\n"));
+    }
+
+    /// The same as [`Kit::run_dialogs`] without a panic: what became of each dialogue, in order.
+    ///
+    /// # Errors
+    /// When a file is not of the format, or there is no dialogue at all.
+    pub fn try_dialogs(&self, dir: impl AsRef<Path>) -> Result<Vec<Result<(), String>>, String> {
         let dir = self.path(dir.as_ref());
-        let dialogs = Dialog::read_all(&dir).unwrap_or_else(|error| panic!("{error}"));
-        assert!(!dialogs.is_empty(), "there is no dialogue in {}", dir.display());
-        let failures: Vec<String> = dialogs.iter().filter_map(|dialog| self.hold(dialog).err()).collect();
-        assert!(failures.is_empty(), "{} of {} failed\n{}", failures.len(), dialogs.len(), failures.join("\n"));
+        let dialogs = Dialog::read_all(&dir).map_err(|error| error.to_string())?;
+        if dialogs.is_empty() {
+            return Err(format!("there is no dialogue in {}", dir.display()));
+        }
+        Ok(dialogs.iter().map(|dialog| self.hold(dialog)).collect())
     }
 
     /// Holds the dialogues of a text.

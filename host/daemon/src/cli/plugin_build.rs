@@ -1,8 +1,10 @@
 //! `wasmail plugin build`: from a plugin's project to a component that the server takes.
 
+use std::path::Path;
+
 use miette::Diagnostic;
 use thiserror::Error;
-use wasmail_plugin_build::BuildError;
+use wasmail_plugin_build::{BuildError, Built};
 
 use super::{BuildArgs, InspectArgs, inspect};
 use crate::out::say;
@@ -17,9 +19,14 @@ impl Diagnostic for Failed {
     }
 }
 
+/// Builds the plugin in a directory.
+pub(super) fn build(dir: &Path) -> miette::Result<Built> {
+    Ok(wasmail_plugin_build::build(dir).map_err(Failed)?)
+}
+
 /// Builds the plugin, and shows that the server would take it.
 pub(crate) fn run(args: &BuildArgs) -> miette::Result<()> {
-    let built = wasmail_plugin_build::build(&args.dir).map_err(Failed)?;
+    let built = build(&args.dir)?;
     say!("{}\n", built.path.display());
     inspect::run(&InspectArgs { module: built.path.display().to_string(), json: false })
 }

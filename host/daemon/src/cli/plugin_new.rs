@@ -1,9 +1,10 @@
-//! `wasmail plugin new`: a project that builds and passes its test.
+//! `wasmail plugin new`: a project that builds and passes its test, in one of the languages.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use miette::Diagnostic;
 use thiserror::Error;
 
@@ -11,15 +12,76 @@ use super::NewArgs;
 use crate::out::say;
 
 /// What is written, by its path in the project.
-const FILES: [(&str, &str); 7] = [
-    ("Cargo.toml", include_str!("../../template/Cargo.toml.in")),
-    (".gitignore", "/target\n"),
-    ("README.md", include_str!("../../template/README.md")),
-    ("config.schema.json", include_str!("../../template/config.schema.json")),
-    ("dialogs/refused.txt", include_str!("../../template/dialogs/refused.txt")),
-    ("src/lib.rs", include_str!("../../template/src/lib.rs")),
-    ("tests/dialogs.rs", include_str!("../../template/tests/dialogs.rs")),
+type Files = &'static [(&'static str, &'static str)];
+
+/// In every language.
+const COMMON: Files = &[
+    ("config.schema.json", include_str!("../../template/common/config.schema.json")),
+    ("dialogs/refused.txt", include_str!("../../template/common/dialogs/refused.txt")),
 ];
+const RUST: Files = &[
+    ("Cargo.toml", include_str!("../../template/rust/Cargo.toml.in")),
+    (".gitignore", "/build\n/target\n"),
+    ("README.md", include_str!("../../template/rust/README.md")),
+    ("src/lib.rs", include_str!("../../template/rust/src/lib.rs")),
+    ("tests/dialogs.rs", include_str!("../../template/rust/tests/dialogs.rs")),
+    ("wasmail-plugin.toml", include_str!("../../template/rust/wasmail-plugin.toml")),
+];
+const C: Files = &[
+    (".gitignore", "/build\n"),
+    ("README.md", include_str!("../../template/common/README.md")),
+    ("plugin.c", include_str!("../../template/c/plugin.c")),
+    ("wasmail-plugin.toml", include_str!("../../template/common/wasmail-plugin.toml")),
+];
+const JAVASCRIPT: Files = &[
+    (".gitignore", "/build\n/node_modules\n"),
+    ("README.md", include_str!("../../template/common/README.md")),
+    ("package.json", include_str!("../../template/javascript/package.json")),
+    ("package-lock.json", include_str!("../../template/javascript/package-lock.json")),
+    ("plugin.js", include_str!("../../template/javascript/plugin.js")),
+    ("wasmail-plugin.toml", include_str!("../../template/common/wasmail-plugin.toml")),
+];
+
+/// A language that a project can be written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Lang {
+    /// With unit tests, and dialogues in `cargo test`.
+    #[default]
+    Rust,
+    /// For clang.
+    C,
+    /// On QuickJS.
+    #[value(alias = "js")]
+    Javascript,
+}
+
+impl Lang {
+    fn files(self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+        let own = match self {
+            Self::Rust => RUST,
+            Self::C => C,
+            Self::Javascript => JAVASCRIPT,
+        };
+        COMMON.iter().chain(own)
+    }
+
+    /// As `wasmail-plugin.toml` has it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::C => "c",
+            Self::Javascript => "javascript",
+        }
+    }
+
+    /// What is to be done before the first build.
+    fn prepare(self) -> &'static str {
+        match self {
+            Self::Javascript => "npm ci",
+            Self::Rust | Self::C => "",
+        }
+    }
+}
 
 /// The checkout that this program was built from. It has the SDK, unless it has been moved or removed since.
 const BUILT_FROM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -46,29 +108,37 @@ enum NewError {
 pub(crate) fn run(args: &NewArgs) -> miette::Result<()> {
     check_name(&args.name)?;
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.name));
-    let sdk = sdk(args.sdk.as_deref(), &dir)?;
+    let sdk = (args.lang == Lang::Rust).then(|| sdk(args.sdk.as_deref(), &dir)).transpose()?;
     check_empty(&dir)?;
-    for (path, template) in FILES {
-        write(&dir.join(path), &filled(template, &args.name, &sdk))?;
+    for (path, template) in args.lang.files() {
+        write(&dir.join(path), &filled(template, args.lang, &args.name, sdk.as_deref()))?;
     }
     // The same versions as the server's: they are known to build, and what is compiled already is not compiled again.
-    if let Ok(lock) = fs::read_to_string(sdk.join("Cargo.lock")) {
+    if let Some(lock) = sdk.and_then(|sdk| fs::read_to_string(sdk.join("Cargo.lock")).ok()) {
         write(&dir.join("Cargo.lock"), &lock)?;
     }
-    say_what_next(&args.name, &dir);
+    say_what_next(args.lang, &args.name, &dir);
     Ok(())
 }
 
-fn say_what_next(name: &str, dir: &Path) {
-    let (dir, file) = (dir.display(), name.replace('-', "_"));
+fn say_what_next(lang: Lang, name: &str, dir: &Path) {
+    let dir = dir.display();
+    let prepare = Some(lang.prepare()).filter(|what| !what.is_empty()).map(|what| format!("{what} && "));
+    let first = match lang {
+        Lang::Rust => format!(
+            "Try it:    cd {dir} && cargo test\n           \
+             The first test compiles the sandbox, which takes some minutes.\n"
+        ),
+        Lang::C | Lang::Javascript => String::new(),
+    };
     say!(
         "Wrote the plugin `{name}` to {dir}.\n\n\
-         Try it:    cd {dir} && cargo test\n\
-         Build it:  cd {dir} && cargo build --profile guest --target wasm32-wasip2\n\
+         {first}Build it:  cd {dir} && {}wasmail plugin build\n\
+         Test it:   cd {dir} && wasmail plugin test\n\
          Use it:    [[plugin]]\n           \
          name = \"{name}\"\n           \
-         module = \"{dir}/target/wasm32-wasip2/guest/{file}.wasm\"\n\n\
-         The first test compiles the sandbox, which takes some minutes."
+         module = \"{dir}/build/{name}.wasm\"",
+        prepare.unwrap_or_default()
     );
 }
 
@@ -106,14 +176,17 @@ fn check_empty(dir: &Path) -> Result<(), NewError> {
     }
 }
 
-fn filled(template: &str, name: &str, sdk: &Path) -> String {
+fn filled(template: &str, lang: Lang, name: &str, sdk: Option<&Path>) -> String {
     // A TOML string in double quotes takes backslashes and quotes only escaped.
-    let sdk = sdk.display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
+    let sdk = sdk.map(|sdk| sdk.display().to_string().replace('\\', "\\\\").replace('"', "\\\""));
+    let prepare = Some(lang.prepare()).filter(|what| !what.is_empty()).map(|what| format!("{what}\n"));
     template
         .replace("{{name}}", name)
+        .replace("{{language}}", lang.name())
+        .replace("{{prepare}}", &prepare.unwrap_or_default())
         .replace("{{crate}}", &name.replace('-', "_"))
         .replace("{{type}}", &type_name(name))
-        .replace("{{sdk}}", &sdk)
+        .replace("{{sdk}}", &sdk.unwrap_or_default())
 }
 
 /// `not-from` becomes `NotFrom`.
@@ -148,11 +221,14 @@ mod tests {
 
     #[test]
     fn nothing_is_left_to_fill_in() {
-        for (path, template) in FILES {
-            let text = filled(template, "not-from", Path::new("/somewhere/\"odd\""));
-            assert!(!text.contains("{{"), "{path}: {text}");
+        let sdk = Path::new("/somewhere/\"odd\"");
+        for lang in Lang::value_variants() {
+            for (path, template) in lang.files() {
+                let text = filled(template, *lang, "not-from", Some(sdk));
+                assert!(!text.contains("{{"), "{path}: {text}");
+            }
         }
-        let manifest = filled(FILES[0].1, "not-from", Path::new("/somewhere/\"odd\""));
+        let manifest = filled(RUST[0].1, Lang::Rust, "not-from", Some(sdk));
         assert!(toml::from_str::<toml::Table>(&manifest).is_ok(), "{manifest}");
     }
 }

@@ -145,11 +145,7 @@ impl Host for State {
         Ok(message.header.fields().get(position as usize).map(|field| field.raw().to_vec()))
     }
 
-    async fn read_body(
-        &mut self,
-        offset: u64,
-        len: u32,
-    ) -> wasmtime::Result<Result<Vec<u8>, String>> {
+    async fn read_body(&mut self, offset: u64, len: u32) -> wasmtime::Result<Result<Vec<u8>, String>> {
         let Some(body) = self.message()?.body.clone() else { return Ok(Ok(Vec::new())) };
         let octets = body.read_at(offset, (len as usize).min(READ_MAX)).await;
         Ok(octets.map_err(|why| unreadable(&why)))
@@ -183,21 +179,13 @@ impl Host for State {
         Ok(message.tree(&*body).await.map(|tree| told::structure(&tree)))
     }
 
-    async fn part_fields(
-        &mut self,
-        part: u32,
-    ) -> wasmtime::Result<Result<Vec<WitField>, String>> {
+    async fn part_fields(&mut self, part: u32) -> wasmtime::Result<Result<Vec<WitField>, String>> {
         let message = self.message()?;
         let body = message.body.clone().unwrap_or_else(|| Arc::new(Nothing));
         Ok(message.fields_of(part, &*body).await)
     }
 
-    async fn read_part(
-        &mut self,
-        part: u32,
-        offset: u64,
-        len: u32,
-    ) -> wasmtime::Result<Result<Vec<u8>, String>> {
+    async fn read_part(&mut self, part: u32, offset: u64, len: u32) -> wasmtime::Result<Result<Vec<u8>, String>> {
         let message = self.message()?;
         let body = message.body.clone().unwrap_or_else(|| Arc::new(Nothing));
         Ok(message.read_part(&*body, part, offset, (len as usize).min(READ_MAX)).await)
