@@ -36,6 +36,23 @@ pub enum ResultList {
     Err,
 }
 
+impl ResultList {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 5] = [Self::Pass, Self::Fail, Self::Msg, Self::Skip, Self::Err];
+
+    /// The name, such as `pass`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Msg => "msg",
+            Self::Skip => "skip",
+            Self::Err => "err",
+        }
+    }
+}
+
 /// A change that a plugin asks for; see `wit/types.wit` for what each does.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the fields are those of wit/types.wit, documented there")]

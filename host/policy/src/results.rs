@@ -55,6 +55,24 @@ impl PluginResults {
         }
     }
 
+    /// One line for a human: the text under the key `human` if the plugin set one, else what it recorded, list by list, then
+    /// its keys, without those that begin with `_`. Haraka's `collate`. It may hold any character.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        if let Some(Value::String(human)) = self.extra.get("human") {
+            return human.clone();
+        }
+        let named = |list: ResultList| (list.name(), self.list(list));
+        let lists = ResultList::ALL.map(named).into_iter().filter(|(_, texts)| !texts.is_empty());
+        let lists = lists.map(|(name, texts)| format!("{name}: {}", texts.join(", ")));
+        let keys = self.extra.iter().filter(|(key, _)| !key.starts_with('_'));
+        let keys = keys.map(|(key, value)| match value {
+            Value::String(text) => format!("{key}: {text}"),
+            value => format!("{key}: {value}"),
+        });
+        lists.chain(keys).collect::<Vec<_>>().join("; ")
+    }
+
     fn octets(&self) -> usize {
         let lists = [&self.pass, &self.fail, &self.msg, &self.skip, &self.err];
         let texts: usize = lists.into_iter().flatten().map(|text| text.len() + 3).sum();
@@ -199,6 +217,21 @@ mod tests {
         assert_eq!(results.get("helo-checks").unwrap().fail, ["bare-ip"]);
         let karma = &results.get("karma").unwrap().extra;
         assert_eq!(Value::Object(karma.clone()), json!({"score": -1.5, "why": ["bare-ip"], "mood": {"a": 1}}));
+    }
+
+    #[test]
+    fn a_plugins_results_are_one_line_for_a_human() {
+        let mut results = Results::default();
+        results.add("karma", ResultList::Fail, "bare-ip".into()).unwrap();
+        results.add("karma", ResultList::Fail, "no-tld".into()).unwrap();
+        results.add("karma", ResultList::Pass, "rdns".into()).unwrap();
+        results.incr("karma", "score", -2.0).unwrap();
+        results.set("karma", "_seen", json!(["a"])).unwrap();
+        results.set("karma", "mood", json!("bad")).unwrap();
+        let line = |results: &Results| results.get("karma").unwrap().summary();
+        assert_eq!(line(&results), "pass: rdns; fail: bare-ip, no-tld; mood: bad; score: -2");
+        results.set("karma", "human", json!("a bad day")).unwrap();
+        assert_eq!(line(&results), "a bad day");
     }
 
     #[test]

@@ -4,11 +4,14 @@ use std::fmt::{self, Display, Write};
 use std::time::Duration;
 
 use wasmail_mail::{Connection, Recipient};
-use wasmail_policy::{Context, Trail};
+use wasmail_policy::{Context, Results, Trail};
 use wasmail_smtp::{Ended, Fate};
 
 /// Recipients that a line names; the count says how many there were.
 const RECIPIENTS_SHOWN: usize = 3;
+
+/// Characters of one plugin's results that a line shows; there may be 16 KiB.
+const SUMMARY_MAX: usize = 256;
 
 /// Tells the fate of a message, or of a transaction that became none.
 pub(crate) fn message(connection: &Connection, ended: &Ended, took: Duration) {
@@ -26,6 +29,7 @@ pub(crate) fn message(connection: &Connection, ended: &Ended, took: Duration) {
         queue_id = queue_id(&ended.fate),
         reply = %Escaped(ended.reply.trim_end()),
         plugins = %Steps(&ended.transaction.trail),
+        results = %Summary(&ended.transaction.results),
         duration_us = micros(took),
         "message",
     );
@@ -52,6 +56,7 @@ pub(crate) fn connection(context: &Context, listener: &str) {
         closed_by = if facts.remote.closed { "client" } else { "server" },
         last_reply = %Escaped(facts.last_response.trim_end()),
         plugins = %Steps(&context.trail),
+        results = %Summary(&context.results),
         duration_us = micros(took),
         "connection",
     );
@@ -120,6 +125,21 @@ impl Display for Steps<'_> {
     }
 }
 
+/// What the plugins found, each in a few words: `[karma: fail: bare-ip; score: -2]`.
+struct Summary<'a>(&'a Results);
+
+impl Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (plugin, results)) in self.0.iter().enumerate() {
+            let (space, line) = (if at > 0 { " " } else { "" }, results.summary());
+            let end = line.char_indices().nth(SUMMARY_MAX).map_or(line.len(), |(end, _)| end);
+            let cut = if end < line.len() { "..." } else { "" };
+            write!(f, "{space}[{plugin}: {}{cut}]", Escaped(&line[..end]))?;
+        }
+        Ok(())
+    }
+}
+
 /// Text of a stranger's: control characters are shown as what they are.
 pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
@@ -139,10 +159,22 @@ impl Display for Escaped<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wasmail_policy::ResultList;
 
     #[test]
     fn a_stranger_cannot_forge_a_line() {
         assert_eq!(Escaped("a\r\nb\x1b[31m\u{2028}ü").to_string(), "a\\r\\nb\\u{1b}[31m\\u{2028}ü");
+    }
+
+    #[test]
+    fn a_line_says_what_plugins_found_and_cannot_be_forged_or_filled_by_them() {
+        let mut results = Results::default();
+        results.add("dnsbl", ResultList::Fail, "a\nb".into()).unwrap();
+        results.add("karma", ResultList::Msg, "ü".repeat(1_000)).unwrap();
+        let line = Summary(&results).to_string();
+        assert!(line.starts_with("[dnsbl: fail: a\\nb] [karma: msg: üüü"), "{line}");
+        assert!(line.ends_with("üü...]") && line.chars().count() < 300, "{line}");
+        assert_eq!(Summary(&Results::default()).to_string(), "");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use support::{Home, Wanted, delivered, says, until};
 use tracing_subscriber::fmt::MakeWriter;
-use wasmail_policy::{Hook, Verdict};
+use wasmail_policy::{Hook, Mutation, ResultList, Scope, Verdict};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -46,7 +46,9 @@ async fn a_line_tells_the_fate_of_each_connection_and_message() {
     let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let home = Home::new();
-    let judge = says("judge", Hook::Mail, Verdict::Next, Vec::new());
+    let found = |scope| Mutation::AddResult { scope, list: ResultList::Fail, text: "bare-ip".to_owned() };
+    let found = vec![found(Scope::Connection), found(Scope::Transaction)];
+    let judge = says("judge", Hook::Mail, Verdict::Next, found);
     let server = home.start(Wanted { plugins: vec![judge], ..Wanted::default() });
     let mut client = server.connect().await;
     client.expect("220").await;
@@ -71,6 +73,7 @@ async fn a_line_tells_the_fate_of_each_connection_and_message() {
         "queue_id=\"",
         "reply=250 2.0.0",
         "judge@mail=next/0us accept@rcpt=accept/0us",
+        "results=[judge: fail: bare-ip]",
         "duration_us=",
     ] {
         assert!(messages[0].contains(part), "{part} is not in {}", messages[0]);
@@ -78,6 +81,7 @@ async fn a_line_tells_the_fate_of_each_connection_and_message() {
     assert!(messages[1].contains("verdict=\"abandoned\""), "{}", messages[1]);
     let connections = log.lines("wasmail::connection");
     assert_eq!(connections.len(), 1, "{connections:?}");
+    assert!(connections[0].contains("results=[judge: fail: bare-ip, bare-ip]"), "{}", connections[0]);
     assert!(connections[0].contains("transactions=2") && connections[0].contains("accepted=1"), "{}", connections[0]);
     let uuid = |line: &str| line.split("uuid=").nth(1).unwrap().split([' ', '.']).next().unwrap().to_owned();
     assert_eq!(uuid(&messages[0]), uuid(&connections[0]));
