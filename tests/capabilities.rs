@@ -3,9 +3,12 @@
 mod peers;
 mod support;
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use peers::client::Client;
+use peers::maildir;
 use support::{Home, Server};
 
 const DOMAINS: &str = "[[plugin]]\nname = \"local-domains\"\nmodule = \"builtin:local-domains\"\n\
@@ -32,6 +35,41 @@ fn who_was_greylisted_is_known_after_a_restart() {
 }
 
 #[test]
+fn who_is_away_answers_once() {
+    let vacation = "[[plugin]]\nname = \"vacation\"\nmodule = \"builtin:vacation\"\ngrants = [\"inject\", \"kv\"]\n\
+                    config = { away = [{ addresses = [\"anna@example.test\"], text = \"I am away.\", subject = \"Grüße\" }] }\n";
+    let server = Home::new(&format!("[dns]\nreverse = \"off\"\n{DOMAINS}{vacation}")).start();
+    let mail = |server: &Server, subject: &str| {
+        let mut client = Client::greeted(server.address()).expect("the server greets");
+        let text = format!("From: bea@example.org\r\nTo: anna@example.test\r\nSubject: {subject}\r\n\r\nhello\r\n");
+        let sent = client.send("bea@example.org", &["anna@example.test"], text.as_bytes());
+        assert_eq!(sent.expect("the server replies").code, 250);
+    };
+    let limit = Duration::from_secs(20);
+    mail(&server, "lunch?");
+    let inbox = maildir::of(&server.maildirs(), "bea@example.org");
+    let answer = maildir::wait_for(&inbox, 1, limit).remove(0);
+    let text = String::from_utf8_lossy(&answer.raw).replace("\r\n", "\n");
+    for part in [
+        "Return-Path: <>\n",
+        "Received: by ",
+        "; plugin vacation) id",
+        "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\n",
+        "To: <bea@example.org>\n",
+        "Auto-Submitted: auto-replied\n",
+        "Message-ID: <",
+        "\n\nI am away.\n",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    let server = server.stop().start();
+    mail(&server, "dinner?");
+    server.wait_for_log("skip: answered before", limit);
+    maildir::wait_for(&maildir::of(&server.maildirs(), "anna@example.test"), 2, limit);
+    assert_eq!(maildir::count(&inbox), 1);
+}
+
+#[test]
 fn a_client_on_a_blocklist_is_refused() {
     let config = |name_server: SocketAddr| {
         format!(
@@ -49,20 +87,81 @@ fn a_client_on_a_blocklist_is_refused() {
     assert_eq!(rcpt(&server), 250);
 }
 
-/// A name server that gives every question one answer: A 127.0.0.2.
+#[test]
+fn five_blocklists_are_asked_at_the_same_time() {
+    const LISTS: usize = 5;
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+    let name_server = socket.local_addr().expect("it has an address");
+    // It says nothing until all the questions are there: asked one after the other, the second would never come.
+    std::thread::spawn(move || {
+        let mut asked = BTreeMap::new();
+        while asked.len() < LISTS {
+            let (question, from) = question(&socket);
+            asked.insert(question.name(), (question, from));
+        }
+        for (question, from) in asked.values() {
+            socket.send_to(&question.no_such_name(), from).expect("the server listens");
+        }
+    });
+    let lists: String = (0..LISTS)
+        .map(|number| {
+            format!(
+                "[[plugin]]\nname = \"list-{number}\"\nmodule = \"builtin:dnsbl\"\ngrants = [\"dns\"]\ndns = {{ timeout = \"20s\" }}\n\
+                 config = {{ exempt = \"nobody\", zones = [{{ zone = \"bl{number}.example\" }}] }}\n"
+            )
+        })
+        .collect();
+    let config = format!(
+        "[dns]\nreverse = \"off\"\ntimeout = \"60s\"\nservers = [\"{name_server}\"]\n[engine]\nwall_clock = \"30s\"\n{DOMAINS}{lists}"
+    );
+    let server = Home::new(&config).start();
+    let order = server.run(&["plugin", "order"]);
+    let order = String::from_utf8_lossy(&order.stdout);
+    assert!(order.contains("list-0 + list-1 + list-2 + list-3 + list-4"), "{order}");
+    assert_eq!(rcpt(&server), 250);
+    let log = server.wait_for_log("closed_by=", Duration::from_secs(20));
+    assert!(log.contains("[list-4: pass: unlisted]") && !log.contains("err: "), "no question was in vain: {log}");
+}
+
+/// A question on the wire, RFC 1035 section 4.1: a header of 12 octets, then name, type and class.
+struct Asked(Vec<u8>);
+
+fn question(socket: &UdpSocket) -> (Asked, SocketAddr) {
+    let mut octets = [0; 512];
+    let (len, from) = socket.recv_from(&mut octets).expect("the server asks");
+    let name_end = 12 + octets[12..len].iter().position(|octet| *octet == 0).expect("a name ends");
+    (Asked(octets[..name_end + 5].to_vec()), from)
+}
+
+impl Asked {
+    fn name(&self) -> Vec<u8> {
+        self.0[12..].to_ascii_lowercase()
+    }
+
+    fn no_such_name(&self) -> Vec<u8> {
+        let mut reply = self.0.clone();
+        reply[2..12].copy_from_slice(&[0x81, 0x83, 0, 1, 0, 0, 0, 0, 0, 0]);
+        reply
+    }
+
+    /// A 127.0.0.2.
+    fn listed(&self) -> Vec<u8> {
+        let mut reply = self.0.clone();
+        reply[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+        // The name by reference, A, IN, a minute, four octets.
+        reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 2]);
+        reply
+    }
+}
+
+/// A name server where every name is listed.
 fn blocklist() -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
     let address = socket.local_addr().expect("it has an address");
     std::thread::spawn(move || {
-        let mut octets = [0; 512];
-        while let Ok((len, from)) = socket.recv_from(&mut octets) {
-            // RFC 1035 section 4.1: the header has 12 octets; the question ends with a name's empty label, type and class.
-            let name_end = 12 + octets[12..len].iter().position(|octet| *octet == 0).expect("a name ends");
-            let mut reply = octets[..name_end + 5].to_vec();
-            reply[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
-            // The name by reference, A, IN, a minute, four octets.
-            reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 2]);
-            socket.send_to(&reply, from).expect("the server listens");
+        loop {
+            let (question, from) = question(&socket);
+            socket.send_to(&question.listed(), from).expect("the server listens");
         }
     });
     address

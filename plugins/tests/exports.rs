@@ -8,7 +8,7 @@ const COMPONENT_MAX: usize = 188 * 1024;
 const HOOK_MAX: usize = 24 * 1024;
 
 /// The hooks of each plugin, in the order of a session.
-const HOOKS: [(&str, &[&str]); 10] = [
+const HOOKS: [(&str, &[&str]); 11] = [
     ("access", &["connect", "helo", "ehlo", "mail", "rcpt", "queue", "queue-outbound"]),
     ("dnsbl", &["connect"]),
     ("early-talker", &["connect", "helo", "ehlo", "data"]),
@@ -19,6 +19,7 @@ const HOOKS: [(&str, &[&str]); 10] = [
     ("local-domains", &["rcpt"]),
     ("record-envelope", &["data-post"]),
     ("relay", &["connect"]),
+    ("vacation", &["data-post", "queue-ok"]),
 ];
 
 /// The imports and exports of a component, without those of what it is made of.

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use wasmail_policy::Grant;
-use wasmail_services::{Capabilities, dns, kv};
+use wasmail_server::{InjectError, Injector};
+use wasmail_services::inject::{self, NewMessage, Outlet, Sink, Taken};
+use wasmail_services::{Capabilities, Failure, dns, kv};
+use wasmail_smtp::own::Wish;
 
 use crate::config::{KeyPath, Mistakes, Plugin, Settings};
 
@@ -12,12 +15,14 @@ use crate::config::{KeyPath, Mistakes, Plugin, Settings};
 pub(crate) struct Services {
     resolver: Option<Arc<dns::Resolver>>,
     store: Option<Arc<kv::Store>>,
+    outlet: Outlet,
 }
 
 impl Services {
     /// Starts what some plugin was granted. Without a file the store is in memory, and gone afterwards.
     pub(crate) fn start(settings: &Settings, file: Option<PathBuf>, mistakes: &mut Mistakes) -> Self {
         Self {
+            outlet: Outlet::default(),
             resolver: if anybody_has(settings, Grant::Dns) { resolver(settings, mistakes) } else { None },
             store: if anybody_has(settings, Grant::Kv) { store(settings, file, mistakes) } else { None },
         }
@@ -29,8 +34,40 @@ impl Services {
         let store = self.store.as_ref().filter(|_| has(plugin, Grant::Kv));
         Capabilities {
             dns: resolver.map(|resolver| dns::Client::new(Arc::clone(resolver), dns_quota(plugin))),
+            inject: has(plugin, Grant::Inject).then(|| self.inject(plugin)),
             kv: store.map(|store| kv::Space::new(Arc::clone(store), &plugin.tenant, &plugin.name, kv_quota(plugin))),
         }
+    }
+
+    fn inject(&self, plugin: &Plugin) -> inject::Client {
+        inject::Client::new(self.outlet.clone(), &plugin.name, inject_quota(plugin))
+    }
+
+    /// Where messages of plugins wait for the server to start.
+    pub(crate) fn outlet(&self) -> Outlet {
+        self.outlet.clone()
+    }
+}
+
+/// Has the messages of plugins go to the queue from now on.
+pub(crate) fn open(outlet: &Outlet, injector: Injector) {
+    outlet.open(Arc::new(ToQueue(injector)));
+}
+
+/// Hands what plugins send to the server.
+struct ToQueue(Injector);
+
+impl Sink for ToQueue {
+    fn take<'a>(&'a self, binding: &'a str, message: NewMessage) -> Taken<'a> {
+        Box::pin(async move {
+            let NewMessage { reverse_path, recipients, content } = &message;
+            let wish = Wish { by: binding, reverse_path, recipients, content };
+            let taken = self.0.inject(wish).await;
+            taken.map(|id| id.to_string()).map_err(|error| match error {
+                InjectError::Invalid(why) => Failure::Invalid(why),
+                error => Failure::Unavailable(error.to_string()),
+            })
+        })
     }
 }
 
@@ -66,6 +103,17 @@ fn store(settings: &Settings, path: Option<PathBuf>, mistakes: &mut Mistakes) ->
     let config = kv::StoreConfig { path, sync_interval: settings.kv.sync_interval, cache: settings.kv.cache.len() };
     let help = "if it is damaged, move it away: plugins begin with an empty store";
     kv::Store::open(&config).map_err(|error| mistakes.add_with_help(&KeyPath::of(&["kv"]), error, help)).ok()
+}
+
+fn inject_quota(plugin: &Plugin) -> inject::Quota {
+    let own = &plugin.inject;
+    inject::Quota {
+        messages: own.messages,
+        rate: own.rate,
+        recipients: own.recipients,
+        size: own.size.len(),
+        timeout: own.timeout,
+    }
 }
 
 fn kv_quota(plugin: &Plugin) -> kv::Quota {

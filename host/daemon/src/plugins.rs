@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use wasmail_policy::{Binding, FaultRule, Grant, Grants};
 use wasmail_services::Capabilities;
+use wasmail_services::inject::Outlet;
 use wasmail_wasm::{
     Bind, BindError, Bound, Budget, Cache, CompileLimits, Component, Engine, EngineConfig, Info, Life, Limits,
     LoadError,
@@ -23,7 +24,11 @@ use crate::paths;
 const BUILTIN: &str = "builtin:";
 
 /// The plugins that were loaded, in the order of the configuration.
-pub(crate) struct Plugins(Vec<LoadedPlugin>);
+pub(crate) struct Plugins {
+    plugins: Vec<LoadedPlugin>,
+    /// Where messages that they send go, once the server is there.
+    pub(crate) outlet: Outlet,
+}
 
 /// A plugin that can be asked.
 pub(crate) struct LoadedPlugin {
@@ -39,15 +44,15 @@ pub(crate) struct LoadedPlugin {
 impl Plugins {
     /// All of them.
     pub(crate) fn loaded(&self) -> &[LoadedPlugin] {
-        &self.0
+        &self.plugins
     }
 
     /// The plugins of a chain, in the order in which they are asked: by priority, then as named, or as they stand.
     pub(crate) fn in_order(&self, names: Option<&[String]>) -> Vec<&LoadedPlugin> {
         let mut chain: Vec<_> = match names {
-            None => self.0.iter().collect(),
+            None => self.plugins.iter().collect(),
             Some(names) => {
-                let find = |name: &String| self.0.iter().find(|plugin| *plugin.name == **name);
+                let find = |name: &String| self.plugins.iter().find(|plugin| *plugin.name == **name);
                 names.iter().filter_map(find).collect()
             }
         };
@@ -89,7 +94,7 @@ pub(crate) fn check(loaded: &mut Loaded) {
 /// Loads every plugin, all at the same time; what is wrong is added to the mistakes. What plugins keep is in the file
 /// `store`; without one, as for a check, in memory.
 pub(crate) async fn load(loaded: &mut Loaded, cache: Option<&Path>, store: Option<PathBuf>) -> Plugins {
-    let none = Plugins(Vec::new());
+    let none = Plugins { plugins: Vec::new(), outlet: Outlet::default() };
     let Some(settings) = loaded.settings.clone() else { return none };
     let engine = match Engine::new(engine_config(&settings)) {
         Ok(engine) => engine,
@@ -113,7 +118,7 @@ pub(crate) async fn load(loaded: &mut Loaded, cache: Option<&Path>, store: Optio
     let mut done = work.join_all().await;
     done.sort_by_key(|done| done.index);
     done.iter().for_each(|done| done.complain(loaded));
-    Plugins(done.into_iter().filter_map(|done| done.plugin).collect())
+    Plugins { plugins: done.into_iter().filter_map(|done| done.plugin).collect(), outlet: services.outlet() }
 }
 
 fn engine_config(settings: &Settings) -> EngineConfig {

@@ -14,7 +14,7 @@ use crate::config::{self, Loaded, Settings};
 use crate::lock::DataDir;
 use crate::out::say;
 use crate::plugins::{self, Plugins};
-use crate::{banner, logs, paths, wiring};
+use crate::{banner, capabilities, logs, paths, wiring};
 
 /// Why the server does not start, with what to do about it.
 #[derive(Debug, Error, Diagnostic)]
@@ -73,6 +73,7 @@ async fn serve(settings: &Settings, plugins: &Plugins, args: &ConfigArgs) -> mie
     // Before the banner: whoever reads it may send a signal at once.
     let mut signals = Signals::listen().into_diagnostic()?;
     let server = Server::bind(wiring::server(settings, plugins)).map_err(explain)?;
+    capabilities::open(&plugins.outlet, server.injector());
     say!("{}", banner::text(settings, plugins, &server.addresses(), args.config.as_deref()));
     let shutdown = async move {
         let name = signals.next().await;

@@ -27,11 +27,13 @@ pub enum Grant {
     Dns,
     /// May keep keys and values in the store.
     Kv,
+    /// May put messages of its own into the queue.
+    Inject,
 }
 
 impl Grant {
     /// All grants.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Relaying,
         Self::AcceptRecipients,
         Self::EditRecipients,
@@ -42,6 +44,7 @@ impl Grant {
         Self::OverturnDenials,
         Self::Dns,
         Self::Kv,
+        Self::Inject,
     ];
 
     /// The name in configuration and manifests.
@@ -58,6 +61,7 @@ impl Grant {
             Self::OverturnDenials => "overturn-denials",
             Self::Dns => "dns",
             Self::Kv => "kv",
+            Self::Inject => "inject",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One client: carries octets to its session and replies back, asks the chain, fills the spool.
 
 mod buffer;
-mod receiving;
+pub(crate) mod receiving;
 mod socket;
 
 use std::net::SocketAddr;

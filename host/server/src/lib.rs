@@ -1,13 +1,14 @@
 //! The tokio host: listeners, connections, DNS and delivery.
 //!
 //! A [`Server`] drives a sans-IO session for each client, keeps accepted messages in the spool, and carries them to a
-//! Maildir or to a next hop. It knows no configuration file and no wasm: the daemon gives it values and chains.
+//! Maildir or to a next hop. An [`Injector`] takes what plugins send. It knows no configuration file and no wasm: the daemon gives it values and chains.
 
 mod config;
 mod connection;
 mod delivery;
 mod dns;
 mod error;
+mod inject;
 mod limits;
 mod listener;
 mod log;
@@ -20,4 +21,5 @@ pub use config::{
 };
 pub use delivery::{Order, order};
 pub use error::StartError;
+pub use inject::{InjectError, Injector};
 pub use server::{Server, Stopped};

@@ -9,6 +9,7 @@ use wasmail_spool::Spool;
 
 use crate::delivery::{Deliveries, Delivery};
 use crate::dns::Names;
+use crate::inject::Injector;
 use crate::limits::Census;
 use crate::listener::{self, Bound};
 use crate::stop::{Phase, Stop};
@@ -22,6 +23,7 @@ pub struct Server {
     bound: Vec<Bound>,
     house: Arc<House>,
     delivery: Delivery,
+    injector: Injector,
     drain_timeout: Duration,
 }
 
@@ -57,13 +59,15 @@ impl Server {
         let mut limits = config.connections;
         limits.total = listener::files_allow(limits.total);
         let names = names(&config.dns, &config.listeners);
+        let session = Arc::clone(&config.listeners[0].session);
         let bound = listener::bind_all(config.listeners)?;
         let inline_max = config.spool.options.inline_max as u64;
         let (spool, recovered) = Spool::open(&config.spool.dir, config.spool.options).map_err(StartError::Spool)?;
         let (deliveries, delivery) = Delivery::new(config.delivery, spool.clone(), recovered, SystemTime::now())?;
         let (census, stop) = (Census::new(limits), Arc::new(Stop::default()));
         let house = Arc::new(House { spool, inline_max, delivery: deliveries, names, census, stop });
-        Ok(Self { bound, house, delivery, drain_timeout: config.drain_timeout })
+        let injector = Injector::new(Arc::clone(&house), session);
+        Ok(Self { bound, house, delivery, injector, drain_timeout: config.drain_timeout })
     }
 
     /// The addresses that are listened on, in the order of the listeners, with the ports that were free.
@@ -72,10 +76,16 @@ impl Server {
         self.bound.iter().map(Bound::address).collect()
     }
 
+    /// What takes the messages of plugins.
+    #[must_use]
+    pub fn injector(&self) -> Injector {
+        self.injector.clone()
+    }
+
     /// Serves until `shutdown` ends, then drains: nobody is let in any more, running transactions and deliveries end,
     /// or are cut off after [`ServerConfig::drain_timeout`]. When it returns everything is on disk.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Stopped {
-        let Self { bound, house, delivery, drain_timeout } = self;
+        let Self { bound, house, delivery, drain_timeout, .. } = self;
         let delivering = tokio::spawn(delivery.run(Arc::clone(&house.stop)));
         let mut accepting = JoinSet::new();
         for bound in bound {

@@ -1,6 +1,6 @@
 //! What one binding was granted, and what one hook call has used of it.
 
-use crate::{dns, kv};
+use crate::{dns, inject, kv};
 
 /// The capabilities of one binding. What is not there was not granted.
 #[derive(Debug, Clone, Default)]
@@ -9,13 +9,15 @@ pub struct Capabilities {
     pub dns: Option<dns::Client>,
     /// The binding's own space in the store.
     pub kv: Option<kv::Space>,
+    /// Messages of the binding's own.
+    pub inject: Option<inject::Client>,
 }
 
 impl Capabilities {
     /// Nothing is granted.
     #[must_use]
     pub const fn none() -> Self {
-        Self { dns: None, kv: None }
+        Self { dns: None, kv: None, inject: None }
     }
 }
 
@@ -26,4 +28,6 @@ pub struct Used {
     pub dns: u32,
     /// Calls of the store.
     pub kv: u32,
+    /// Messages injected.
+    pub inject: u32,
 }

@@ -10,6 +10,7 @@ mod data;
 mod fixture;
 mod limits;
 mod line;
+pub mod own;
 mod rehearsal;
 mod replies;
 mod server;

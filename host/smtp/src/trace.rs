@@ -72,7 +72,7 @@ fn protocol(connection: &Connection, smtputf8: bool) -> String {
 }
 
 /// A date and time in UTC (RFC 5322 §3.3).
-fn date(wall: SystemTime) -> String {
+pub(crate) fn date(wall: SystemTime) -> String {
     let time = Timestamp::try_from(wall).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC);
     // The years of a clock that can be set fit the format.
     jiff::fmt::rfc2822::to_string(&time).unwrap_or_default()

@@ -13,6 +13,7 @@ wasmtime::component::bindgen!({
         "wasmail:policy/message.read-structure": async | trappable,
         "wasmail:policy/message.part-fields": async | trappable,
         "wasmail:policy/message.read-part": async | trappable,
+        "wasmail:policy/inject.send": async | trappable,
         "wasmail:policy/dns.lookup": async | trappable,
         "wasmail:policy/dns.lookup-all": async | trappable,
         "wasmail:policy/kv.get": async | trappable,

@@ -148,7 +148,11 @@ impl Plugin for Bound {
 
     fn footprint(&self) -> Option<&Footprint> {
         // What a plugin writes into the store is not undone when an earlier plugin decides: it is asked in its turn.
-        self.info().manifest.footprint.as_ref().filter(|_| self.capabilities.kv.is_none())
+        self.info()
+            .manifest
+            .footprint
+            .as_ref()
+            .filter(|_| self.capabilities.kv.is_none() && self.capabilities.inject.is_none())
     }
 
     fn ask<'a>(&'a self, question: &'a Question<'a>) -> BoxFuture<'a, Answer> {

@@ -4,6 +4,7 @@
 mod capability;
 mod clock;
 mod dns;
+mod inject;
 mod kv;
 mod log;
 mod message;
@@ -32,6 +33,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     policy::log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::capability::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::dns::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    policy::inject::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::kv::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     Ok(linker)
 }

@@ -5,7 +5,7 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Expr, ExprArray, ExprLit, Ident, Lit, Meta, MetaNameValue, Result, Token};
 
 /// Grants of the contract, so that a typing error is found by the compiler.
-const GRANTS: [&str; 10] = [
+const GRANTS: [&str; 11] = [
     "relaying",
     "accept-recipients",
     "edit-recipients",
@@ -16,6 +16,7 @@ const GRANTS: [&str; 10] = [
     "overturn-denials",
     "dns",
     "kv",
+    "inject",
 ];
 
 /// Facts of the contract's `footprint`.

@@ -25,6 +25,7 @@ macro_rules! export_world {
                     "wasmail:policy/log@0.1.0": crate::bindings::wasmail::policy::log,
                     "wasmail:policy/capability@0.1.0": crate::bindings::wasmail::policy::capability,
                     "wasmail:policy/dns@0.1.0": crate::bindings::wasmail::policy::dns,
+                    "wasmail:policy/inject@0.1.0": crate::bindings::wasmail::policy::inject,
                     "wasmail:policy/kv@0.1.0": crate::bindings::wasmail::policy::kv,
                 },
                 pub_export_macro: true,

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use wasmail_mail::Remote;
 use wasmail_policy::{Binding, Chain, FaultRule, Grant, Grants};
+use wasmail_smtp::own::OwnMessage;
 use wasmail_smtp::{Limits, LineEndings, SessionConfig};
 use wasmail_wasm::{Bind, Info};
 
@@ -171,12 +172,8 @@ impl Kit {
             Some(plugins) => plugins.iter().map(|(name, config)| self.bind(&runtime, name, config)).collect(),
             None => self.own_bindings(&runtime),
         };
-        let config = SessionConfig {
-            limits: self.client.limits.clone(),
-            line_endings: self.client.line_endings,
-            hostname: HOSTNAME.to_owned(),
-            software: concat!("wasmail/", env!("CARGO_PKG_VERSION")).to_owned(),
-        };
+        let limits = self.client.limits.clone();
+        let config = SessionConfig { line_endings: self.client.line_endings, ..session_config(limits) };
         let remote = Remote::new(self.client.ip, 40_000);
         Ok(Session::new(runtime, config, remote, self.client.relaying, Chain::new(bindings?)))
     }
@@ -225,8 +222,24 @@ impl Kit {
         Ok(Binding { name: name.into(), plugin: Arc::new(bound), grants, on_fault: FaultRule::Defer })
     }
 
+    /// What plugins have sent of their own in all sessions so far, in order.
+    #[must_use]
+    pub fn sent(&self) -> Vec<OwnMessage> {
+        self.world.sent.messages()
+    }
+
     /// A path below the plugin's directory.
     pub(crate) fn path(&self, path: &Path) -> PathBuf {
         self.base.join(path)
+    }
+}
+
+/// How sessions of the kit speak.
+pub(crate) fn session_config(limits: Limits) -> SessionConfig {
+    SessionConfig {
+        limits,
+        line_endings: LineEndings::Strict,
+        hostname: HOSTNAME.to_owned(),
+        software: concat!("wasmail/", env!("CARGO_PKG_VERSION")).to_owned(),
     }
 }

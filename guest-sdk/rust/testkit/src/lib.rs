@@ -35,6 +35,7 @@ pub use kit::Kit;
 pub use session::Session;
 pub use wasmail_policy::Grant;
 pub use wasmail_smtp::Message;
+pub use wasmail_smtp::own::OwnMessage;
 
 /// A [`Kit`] for the crate in which this stands.
 #[macro_export]

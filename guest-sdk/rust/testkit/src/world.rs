@@ -1,12 +1,17 @@
 //! The world as plugins see it through their capabilities: what a test says, and nothing else.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use wasmail_policy::{Grant, Grants};
 use wasmail_services::dns::{Answer, Client, Data, Mx, Outcome, Query, Quota, RecordType, Resolver, ResourceRecord};
+use wasmail_services::inject::{self, NewMessage, Outlet, Sink, Taken};
 use wasmail_services::kv::{self, Space, Store, StoreConfig};
 use wasmail_services::{Capabilities, Failure};
+use wasmail_smtp::Limits;
+use wasmail_smtp::own::{OwnMessage, Wish};
+
+use crate::kit::session_config;
 
 /// Seconds that records may be kept.
 const TTL: u32 = 300;
@@ -15,6 +20,8 @@ const TTL: u32 = 300;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct World {
     dns: Vec<(Query, Result<Answer, Failure>)>,
+    /// What plugins have sent, in all sessions of the kit.
+    pub(crate) sent: Sent,
 }
 
 impl World {
@@ -46,7 +53,40 @@ impl World {
     pub(crate) fn capabilities(&self, name: &str, grants: Grants) -> Capabilities {
         let dns = || Client::new(Resolver::of_list(self.dns.iter().cloned()), Quota::default());
         let kv = || Space::new(store(), "default", name, kv::Quota::default());
-        Capabilities { dns: grants.has(Grant::Dns).then(dns), kv: grants.has(Grant::Kv).then(kv) }
+        let inject = || {
+            let outlet = Outlet::default();
+            outlet.open(Arc::new(self.sent.clone()));
+            inject::Client::new(outlet, name, inject::Quota::default())
+        };
+        Capabilities {
+            dns: grants.has(Grant::Dns).then(dns),
+            kv: grants.has(Grant::Kv).then(kv),
+            inject: grants.has(Grant::Inject).then(inject),
+        }
+    }
+}
+
+/// What plugins have sent.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sent(Arc<Mutex<Vec<OwnMessage>>>);
+
+impl Sent {
+    pub(crate) fn messages(&self) -> Vec<OwnMessage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Sink for Sent {
+    fn take<'a>(&'a self, binding: &'a str, message: NewMessage) -> Taken<'a> {
+        Box::pin(async move {
+            let NewMessage { reverse_path, recipients, content } = &message;
+            let wish = Wish { by: binding, reverse_path, recipients, content };
+            let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let name = format!("sent-{}", sent.len() + 1);
+            let message = OwnMessage::new(&session_config(Limits::default()), wish, name.clone(), SystemTime::now());
+            sent.push(message.map_err(Failure::Invalid)?);
+            Ok(name)
+        })
     }
 }
 

@@ -307,6 +307,8 @@ section! {
         tenant: String = "default".to_owned(),
         /// What it may keep, when that is granted.
         kv: PluginKv = PluginKv::default(),
+        /// What it may send of its own, when that is granted.
+        inject: PluginInject = PluginInject::default(),
         /// What the plugin itself is told.
         config: Table = Table::new(),
     }
@@ -330,6 +332,29 @@ impl Default for PluginDns {
     fn default() -> Self {
         let wasmail_services::dns::Quota { queries, rate, concurrency, timeout } = Default::default();
         Self { queries, rate, concurrency, timeout }
+    }
+}
+
+section! {
+    /// What a plugin may send of its own.
+    PluginInject {
+        /// Messages in one hook call.
+        messages: u32 = Self::default().messages,
+        /// Messages in a minute.
+        rate: u32 = Self::default().rate,
+        /// Recipients of one message.
+        recipients: usize = Self::default().recipients,
+        /// Octets of one message.
+        size: Size = Self::default().size,
+        /// For one message.
+        timeout: Duration = Self::default().timeout,
+    }
+}
+
+impl Default for PluginInject {
+    fn default() -> Self {
+        let wasmail_services::inject::Quota { messages, rate, recipients, size, timeout } = Default::default();
+        Self { messages, rate, recipients, size: Size(size as u64), timeout }
     }
 }
 

@@ -273,6 +273,7 @@ fn capabilities(settings: &Settings, plugin: &Plugin, at: &KeyPath, mistakes: &m
     };
     deadline("dns", plugin.dns.timeout);
     deadline("kv", plugin.kv.timeout);
+    deadline("inject", plugin.inject.timeout);
     if plugin.dns.concurrency == 0 {
         mistakes.add(&at.key("dns").key("concurrency"), "must be 1 at least");
     }

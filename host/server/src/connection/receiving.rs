@@ -110,7 +110,7 @@ impl Receiving {
     }
 }
 
-fn failed_to_draft(error: &io::Error) -> CommitFailure {
+pub(crate) fn failed_to_draft(error: &io::Error) -> CommitFailure {
     tracing::error!(%error, "failed to keep a message's body");
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => CommitFailure::Full,
@@ -118,7 +118,7 @@ fn failed_to_draft(error: &io::Error) -> CommitFailure {
     }
 }
 
-fn failed_to_commit(uuid: &str, error: &CommitError) -> CommitFailure {
+pub(crate) fn failed_to_commit(uuid: &str, error: &CommitError) -> CommitFailure {
     tracing::error!(uuid, %error, "failed to commit a message");
     match error {
         CommitError::Full(_) => CommitFailure::Full,
