@@ -75,13 +75,19 @@ def benchmark(options: argparse.Namespace, work: Path) -> int:
             for peer in peers:
                 progress(f"round {number + 1} of {options.rounds}: {load.title()}: {peer.title}")
                 measure_row(results, peer, load, options.seconds, work, options.keep)
+        save(options, results)
     for peer in peers if options.idle else []:
         progress(f"idle connections: {peer.title}")
         measure_idle(results, peer, options.idle, work, options.keep)
+    save(options, results)
     print_report(results, peers, loads)
+    return 1 if results.failures else 0
+
+
+def save(options: argparse.Namespace, results: report.Results) -> None:
+    """Writes what was measured so far: half an hour is not lost when something goes wrong near its end."""
     if options.json:
         options.json.write_text(json.dumps(results.as_json(), indent=1))
-    return 1 if results.failures else 0
 
 
 def present(peers: list[Peer], results: report.Results) -> list[Peer]:

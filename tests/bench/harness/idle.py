@@ -12,6 +12,8 @@ from .peers.peer import Peer
 from .server import Failed, running
 
 # Descriptors besides the connections: the server's files, the harness's own.
+# From <linux/in.h>; Python names it from 3.12 on.
+IP_BIND_ADDRESS_NO_PORT = 24
 SPARE_DESCRIPTORS = 1000
 # Below the kernel's default range of 28,000 local ports for one pair of addresses.
 CONNECTIONS_PER_ADDRESS = 20_000
@@ -71,13 +73,30 @@ def open_batch(port: int, opened: int, count: int) -> list[socket.socket]:
     clients = []
     with selectors.DefaultSelector() as selector:
         for number in range(opened, opened + count):
-            source = f"127.0.0.{1 + number // CONNECTIONS_PER_ADDRESS}"
-            client = socket.create_connection(("127.0.0.1", port), BATCH_SECONDS, source_address=(source, 0))
-            client.setblocking(False)
+            client = connect(f"127.0.1.{1 + number // CONNECTIONS_PER_ADDRESS}", port)
             clients.append(client)
             selector.register(client, selectors.EVENT_READ, Dialogue())
         converse(selector)
     return clients
+
+
+def connect(source: str, port: int) -> socket.socket:
+    """A connection from this address. Raises `Failed` when there is no port left for it, or nobody answers.
+
+    The port is chosen when the connection is made, not before: ports that the load has just used are still waiting to
+    be forgotten (RFC 9293 section 3.6.1), and a port of its own for each address there are not enough of.
+    """
+    client = socket.socket()
+    try:
+        client.settimeout(BATCH_SECONDS)
+        client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        client.bind((source, 0))
+        client.connect(("127.0.0.1", port))
+    except OSError as error:
+        client.close()
+        raise Failed(f"no connection from {source}: {error}") from error
+    client.setblocking(False)
+    return client
 
 
 class Dialogue:
