@@ -13,8 +13,10 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
-/// Artifacts that are kept; the oldest go first. A server has some dozens of plugins, and versions of them.
-const ARTIFACTS_MAX: usize = 256;
+/// Artifacts that are kept, and their octets; what was used least recently goes first. A server of many customers has a thousand
+/// plugins, and versions of them; one in Rust or C takes half a megabyte, one with an interpreter in it ten.
+const ARTIFACTS_MAX: usize = 8_192;
+const OCTETS_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// How an artifact's name ends.
 const SUFFIX: &str = ".cwasm";
 
@@ -49,7 +51,11 @@ impl Cache {
     /// The compiled component of this key, if there is a good one.
     pub(crate) fn load(&self, engine: &wasmtime::Engine, key: &str) -> Option<Component> {
         self.artifacts(key).into_iter().find_map(|path| match load(engine, &path) {
-            Ok(component) => Some(component),
+            Ok(component) => {
+                // What is in use is not the oldest; if it cannot be said, it is compiled again some day.
+                let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+                Some(component)
+            }
             Err(why) => {
                 tracing::warn!(path = %path.display(), why, "removed a compiled plugin that cannot be used");
                 // If it cannot be removed, the next start says so again.
@@ -105,14 +111,28 @@ impl Cache {
     }
 
     fn prune(&self) -> io::Result<()> {
-        let mut artifacts = self.artifacts("");
-        if artifacts.len() <= ARTIFACTS_MAX {
+        self.prune_to(ARTIFACTS_MAX, OCTETS_MAX)
+    }
+
+    /// Removes what was used least recently until no more is left than may be.
+    fn prune_to(&self, artifacts_max: usize, octets_max: u64) -> io::Result<()> {
+        let with_data = |path: PathBuf| fs::metadata(&path).ok().map(|data| (path, data));
+        let mut artifacts: Vec<_> = self.artifacts("").into_iter().filter_map(with_data).collect();
+        let mut octets: u64 = artifacts.iter().map(|(_, data)| data.len()).sum();
+        if artifacts.len() <= artifacts_max && octets <= octets_max {
             return Ok(());
         }
-        let written =
-            |path: &PathBuf| fs::metadata(path).and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-        artifacts.sort_by_cached_key(written);
-        artifacts[..artifacts.len() - ARTIFACTS_MAX].iter().try_for_each(fs::remove_file)
+        artifacts.sort_by_key(|(_, data)| data.modified().unwrap_or(SystemTime::UNIX_EPOCH));
+        let mut left = artifacts.len();
+        for (path, data) in artifacts {
+            if left <= artifacts_max && octets <= octets_max {
+                break;
+            }
+            fs::remove_file(path)?;
+            left -= 1;
+            octets -= data.len();
+        }
+        Ok(())
     }
 }
 
@@ -195,18 +215,19 @@ mod tests {
     fn what_is_written_is_private_and_the_oldest_goes_first() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path().join("a/b")).unwrap();
-        for number in 0..ARTIFACTS_MAX + 3 {
-            let name = cache.dir.join(format!("{number:03}.x{SUFFIX}"));
-            let file = File::create(&name).unwrap();
-            file.set_modified(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(number as u64)).unwrap();
+        let name = |number: u64| cache.dir.join(format!("{number:03}.x{SUFFIX}"));
+        for number in 0..20 {
+            fs::write(name(number), [0; 100]).unwrap();
+            let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(number);
+            File::options().append(true).open(name(number)).unwrap().set_modified(time).unwrap();
         }
         cache.write("key", b"octets").unwrap();
         cache.prune().unwrap();
-        let left = cache.artifacts("");
-        assert_eq!(left.len(), ARTIFACTS_MAX);
-        assert!(
-            !cache.dir.join(format!("003.x{SUFFIX}")).exists() && cache.dir.join(format!("004.x{SUFFIX}")).exists()
-        );
+        assert_eq!(cache.artifacts("").len(), 21, "there is room for all");
+        cache.prune_to(18, 10_000).unwrap();
+        assert!(!name(2).exists() && name(3).exists());
+        cache.prune_to(18, 1_000).unwrap();
+        assert!(!name(10).exists() && name(11).exists(), "{:?}", cache.artifacts(""));
         let written = cache.artifacts("key");
         assert_eq!(fs::metadata(&written[0]).unwrap().mode() & 0o777, 0o600);
     }
