@@ -19,7 +19,7 @@ use wasmail_mail::{
     Connection, Counters, ForwardPath, HeaderSection, Hello, HelloVerb, Local, Proxy, Recipient, Remote, ReversePath,
     Transaction,
 };
-use wasmail_policy::{Context, Hook, Notes, Plugin, Question, TransactionContext};
+use wasmail_policy::{Body, BoxFuture, Context, Hook, Notes, Plugin, Question, TransactionContext};
 use wasmail_testkit::Kit;
 use wasmail_wasm::{Bind, Bound, Engine, EngineConfig, Life};
 
@@ -71,9 +71,12 @@ fn rows(runtime: &Runtime, engine: &Engine) -> Vec<Row> {
         Row { warm, fresh, hook, context: context(notes), samples: Default::default(), name: name.clone() }
     };
     let mut rows = Vec::new();
-    for notes in [0, 20, 200] {
+    for notes in [0, 3, 20, 200] {
         rows.push(row(format!("{notes} notes"), &asking_for(notes, &measured), &json!({}), Hook::Ehlo, notes));
     }
+    let reading = asking_for(0, &measured);
+    rows.push(row("ten header fields".to_owned(), &reading, &json!({}), Hook::DataPost, 0));
+    rows.push(row("a body of 1 MiB".to_owned(), &reading, &json!({}), Hook::Queue, 0));
     for (name, config, hook) in [
         ("relay", json!({"networks": ["192.0.2.0/24"]}), Hook::Connect),
         ("helo-checks", json!({}), Hook::Ehlo),
@@ -98,15 +101,16 @@ fn asking_for(notes: usize, component: &[u8]) -> Vec<u8> {
 
 /// Microseconds of one call, averaged over a slice of CPU time.
 fn measure(runtime: &Runtime, plugin: &Bound, hook: Hook, context: &Context) -> f64 {
-    let question = Question { hook, context, body: None };
+    let body: Option<Arc<dyn Body>> = (hook == Hook::Queue).then(|| Arc::new(Octets::default()) as _);
+    let question = Question { hook, context, body: body.as_ref() };
     let begin = cpu();
     let mut calls = 0_u32;
     runtime.block_on(async {
         while cpu() - begin < SLICE {
-            for _ in 0..20 {
+            for _ in 0..5 {
                 plugin.ask(&question).await.outcome.expect("the plugin answers");
             }
-            calls += 20;
+            calls += 5;
         }
     });
     (cpu() - begin).as_secs_f64() * 1e6 / f64::from(calls)
@@ -120,6 +124,27 @@ fn cpu() -> Duration {
 fn shown(samples: &mut [f64]) -> String {
     samples.sort_by(f64::total_cmp);
     format!("{:.2} ({:.2})", samples[samples.len() / 2], samples[0])
+}
+
+/// A body in memory.
+struct Octets(Vec<u8>);
+
+impl Default for Octets {
+    fn default() -> Self {
+        Self(b"A line of text as it stands in letters, of the usual length, and so on.\r\n".repeat(14_365))
+    }
+}
+
+impl Body for Octets {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, len: usize) -> BoxFuture<'_, std::io::Result<Vec<u8>>> {
+        let begin = usize::try_from(offset).unwrap_or(usize::MAX).min(self.0.len());
+        let end = begin.saturating_add(len).min(self.0.len());
+        Box::pin(async move { Ok(self.0[begin..end].to_vec()) })
+    }
 }
 
 /// An ordinary client in the middle of an ordinary transaction.
@@ -160,6 +185,8 @@ fn transaction() -> TransactionContext {
     facts.recipients.push(recipient("<one@example.test>"));
     let mut header = HeaderSection::default();
     for line in [
+        "MIME-Version: 1.0\r\n",
+        "X-Mailer: example 1.0\r\n",
         "Received: from a by b; Thu, 1 Jan 2026 00:00:00 +0000\r\n",
         "From: Sender <sender@example.org>\r\n",
         "To: <one@example.test>\r\n",

@@ -1,5 +1,6 @@
 //! A component with a name and a configuration: what the chain asks.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -81,14 +82,7 @@ impl Bound {
         let Bind { name, life, capabilities, .. } = bind;
         let (name, pace, idle) = (name.into(), Pace::default(), Mutex::default());
         let bound = Self { component, name, config, life, capabilities, limits, pace, share, idle };
-        let first = patience::within(bound.limits.wall_clock, async {
-            match bound.new_instance().await {
-                Ok(instance) => Ok(Ok(instance)),
-                Err(StartError::Refused(why)) => Ok(Err(BindError::Refused(why))),
-                Err(StartError::Fault(fault)) => Err(fault),
-            }
-        });
-        let first = first.await.map_err(BindError::Fault)??;
+        let first = bound.first_instance().await.map_err(BindError::Fault)??;
         bound.put_back(first);
         Ok(bound)
     }
@@ -97,6 +91,18 @@ impl Bound {
     #[must_use]
     pub fn info(&self) -> &Info {
         self.component.info()
+    }
+
+    /// The instance that shows whether the configuration is taken.
+    async fn first_instance(&self) -> Result<Result<Instance, BindError>, Fault> {
+        let first = pin!(async {
+            match self.new_instance().await {
+                Ok(instance) => Ok(Ok(instance)),
+                Err(StartError::Refused(why)) => Ok(Err(BindError::Refused(why))),
+                Err(StartError::Fault(fault)) => Err(fault),
+            }
+        });
+        patience::within(self.limits.wall_clock, first).await
     }
 
     async fn new_instance(&self) -> Result<Instance, StartError> {
@@ -158,7 +164,8 @@ impl Plugin for Bound {
     fn ask<'a>(&'a self, question: &'a Question<'a>) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
             let asked = Instant::now();
-            let outcome = patience::within(self.limits.wall_clock, self.answer(question)).await;
+            let answer = pin!(self.answer(question));
+            let outcome = patience::within(self.limits.wall_clock, answer).await;
             Answer { outcome, elapsed: asked.elapsed() }
         })
     }

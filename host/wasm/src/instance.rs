@@ -1,5 +1,6 @@
 //! One instance of a component in its store.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
@@ -82,7 +83,8 @@ impl Instance {
         let mut store = state::store(&engine.inner, owner);
         state::begin(&mut store, owner.limits, "");
         let turn = Arc::clone(&store.data().turn);
-        match turn.drive(pre.instantiate_async(&mut store)).await {
+        let instance = turn.drive(pin!(pre.instantiate_async(&mut store))).await;
+        match instance {
             Ok(instance) => {
                 Ok(Self { store, instance, functions: Functions::default(), calls: 0, memory: 0, _place: place })
             }
@@ -93,7 +95,7 @@ impl Instance {
     async fn configure(&mut self, loaded: &Loaded, limits: &Limits, config: &str) -> Result<(), StartError> {
         state::begin(&mut self.store, limits, "");
         let turn = self.turn();
-        let configured = turn.drive(self.call_configure(loaded, config)).await;
+        let configured = turn.drive(pin!(self.call_configure(loaded, config))).await;
         self.store.data().log.end();
         match configured {
             Ok(Ok(())) => Ok(()),
@@ -115,7 +117,7 @@ impl Instance {
         let types = |why: wasmtime::Error| LoadError::Types(format!("{why:#}"));
         let indices = describe::GuestIndices::new(pre).map_err(types)?;
         let limits = &engine.inner.config.limits;
-        let manifest = patience::within(limits.wall_clock, async {
+        let described = pin!(async {
             let (name, pace) = ("(loading)".into(), Pace::default());
             let owner = Owner::nobody(&name, limits, &pace);
             let mut instance = Self::instantiate(engine, pre, owner).await?;
@@ -125,10 +127,12 @@ impl Instance {
                 Err(why) => return Ok(Err(types(why))),
             };
             let turn = instance.turn();
-            let described = turn.drive(guest.call_describe(&mut instance.store)).await;
+            let described = turn.drive(pin!(guest.call_describe(&mut instance.store))).await;
             described.map(Ok).map_err(|error| fault::of_call(&error, instance.store.data_mut()))
         });
-        let manifest = manifest.await.map_err(|fault| LoadError::Describe(fault.to_string()))??;
+        let manifest = patience::within(limits.wall_clock, described)
+            .await
+            .map_err(|fault| LoadError::Describe(fault.to_string()))??;
         Manifest::check(manifest).map_err(LoadError::Manifest)
     }
 
@@ -151,7 +155,7 @@ impl Instance {
         let records = Records::new(&facts, &lists);
         self.store.data_mut().message = Message::of(question);
         let turn = self.turn();
-        let outcome = turn.drive(self.call(loaded, question, &records)).await;
+        let outcome = turn.drive(pin!(self.call(loaded, question, &records))).await;
         let state = self.store.data_mut();
         state.message = None;
         state.log.end();

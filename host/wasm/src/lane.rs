@@ -10,7 +10,7 @@
 //! worker happens to watch the sockets, all of them.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -88,15 +88,13 @@ impl Turn {
         Arc::new(Self { lane: Arc::clone(lane), pace: pace.clone(), tick, held: Mutex::new(held) })
     }
 
-    /// Drives a call: the guest runs only while it is polled, and holds no place when it waits for anything.
-    pub(crate) async fn drive<T>(&self, call: impl Future<Output = T>) -> T {
+    /// Drives a call: the guest runs only while it is polled, and holds no place when it waits for anything. The call comes
+    /// pinned: it has kilobytes, and is moved no more.
+    pub(crate) async fn drive<T>(&self, mut call: Pin<&mut impl Future<Output = T>>) -> T {
         self.held.lock().slices = 0;
-        let mut call = pin!(async {
-            if self.begins_in_lane() {
-                self.take().await;
-            }
-            call.await
-        });
+        if self.begins_in_lane() {
+            self.take().await;
+        }
         let done = poll_fn(|context| {
             let polled = if self.resume() && has_other_workers() {
                 tokio::task::block_in_place(|| call.as_mut().poll(context))
@@ -170,19 +168,20 @@ impl Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::pin;
 
     const TICK: Duration = Duration::from_millis(1);
 
     /// A guest of so many slices, which writes down when it runs.
     async fn guest(turn: Arc<Turn>, name: char, slices: usize, diary: Arc<Mutex<String>>) {
-        turn.drive(async {
+        let call = pin!(async {
             for _ in 0..slices {
                 diary.lock().push(name);
                 turn.slice_is_over();
                 turn.take().await;
             }
-        })
-        .await;
+        });
+        turn.drive(call).await;
     }
 
     #[tokio::test]
@@ -208,12 +207,12 @@ mod tests {
         let lane = Arc::new(Semaphore::new(1));
         let (turn, pace) = (Turn::new(&lane, &Pace::default(), TICK), Pace::default());
         let stalled = tokio::spawn(async move {
-            turn.drive(async {
+            let call = pin!(async {
                 turn.slice_is_over();
                 turn.take().await;
                 std::future::pending::<()>().await;
-            })
-            .await;
+            });
+            turn.drive(call).await;
         });
         tokio::task::yield_now().await;
         guest(Turn::new(&lane, &pace, TICK), 'a', 3, Arc::default()).await;
