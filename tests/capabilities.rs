@@ -1,15 +1,19 @@
-//! What plugins are granted, in the built binary: a blocklist is asked, a greylist outlasts the server.
+//! What plugins are granted, in the built binary: a blocklist is asked, a greylist outlasts the server, a
+//! service is asked over HTTP.
 
 mod peers;
 mod support;
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
 use std::time::Duration;
 
 use peers::client::Client;
 use peers::maildir;
 use support::{Home, Server};
+use wasmail_testkit::Kit;
 
 const DOMAINS: &str = "[[plugin]]\nname = \"local-domains\"\nmodule = \"builtin:local-domains\"\n\
                        grants = [\"accept-recipients\"]\nconfig = { domains = [\"example.test\"] }\n";
@@ -162,6 +166,48 @@ fn blocklist() -> SocketAddr {
         loop {
             let (question, from) = question(&socket);
             socket.send_to(&question.listed(), from).expect("the server listens");
+        }
+    });
+    address
+}
+
+#[test]
+fn a_service_is_asked_over_http_where_the_operator_lets_it_be() {
+    let module = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fetches.wasm");
+    let guest = Kit::of_crate(support::root().join("tests/says")).component();
+    std::fs::write(&module, guest).expect("the guest can be written");
+    let service = service();
+    let heard = |grants: &str, http: &str| {
+        let config = format!(
+            "[dns]\nreverse = \"off\"\nservers = [\"127.0.0.1:53\"]\n[[plugin]]\nname = \"asks\"\n\
+             module = {module:?}\ngrants = [\"accept-recipients\", \"take-messages\", \"overturn-denials\"{grants}]\n\
+             config = {{ noop = \"fetch http://{service}/verdict\" }}\n{http}"
+        );
+        let server = Home::new(&config).start();
+        let mut client = Client::greeted(server.address()).expect("the server greets");
+        client.command("NOOP").expect("the server replies").text
+    };
+    let listed = format!("[plugin.http]\norigins = [\"http://{service}\"]\n");
+    let text = heard(", \"http\"", &format!("{listed}private = true\n"));
+    assert!(text.contains("200 GET /verdict"), "{text}");
+    let text = heard(", \"http\"", &listed);
+    assert!(text.contains("no address that may be reached"), "{text}");
+    let text = heard("", &listed);
+    assert!(text.contains("NotGranted"), "{text}");
+}
+
+/// A web server that answers with the first line of the request.
+fn service() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it has an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a client connects");
+            let mut octets = [0; 4096];
+            let len = stream.read(&mut octets).expect("it sends a request");
+            let line: Vec<u8> = octets[..len].iter().copied().take_while(|octet| *octet != b'\r').collect();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", line.len());
+            stream.write_all(&[head.as_bytes(), &line].concat()).expect("it listens");
         }
     });
     address

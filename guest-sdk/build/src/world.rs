@@ -5,10 +5,11 @@ use wit_parser::{Resolve, SourceMap, WorldId};
 use crate::BuildError;
 
 /// The contract, file by file.
-pub const WIT: [(&str, &str); 7] = [
+pub const WIT: [(&str, &str); 8] = [
     ("capabilities.wit", include_str!("../../../wit/capabilities.wit")),
     ("host.wit", include_str!("../../../wit/host.wit")),
     ("hooks.wit", include_str!("../../../wit/hooks.wit")),
+    ("http.wit", include_str!("../../../wit/http.wit")),
     ("inject.wit", include_str!("../../../wit/inject.wit")),
     ("outbound.wit", include_str!("../../../wit/outbound.wit")),
     ("types.wit", include_str!("../../../wit/types.wit")),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wasmail_policy::Grant;
 use wasmail_server::{InjectError, Injector};
 use wasmail_services::inject::{self, NewMessage, Outlet, Sink, Taken};
-use wasmail_services::{Capabilities, Failure, dns, kv};
+use wasmail_services::{Capabilities, Failure, dns, http, kv};
 use wasmail_smtp::own::Wish;
 
 use crate::config::{KeyPath, Mistakes, Plugin, Settings};
@@ -16,14 +16,19 @@ pub(crate) struct Services {
     resolver: Option<Arc<dns::Resolver>>,
     store: Option<Arc<kv::Store>>,
     outlet: Outlet,
+    network: Option<Arc<http::Network>>,
 }
 
 impl Services {
     /// Starts what some plugin was granted. Without a file the store is in memory, and gone afterwards.
     pub(crate) fn start(settings: &Settings, file: Option<PathBuf>, mistakes: &mut Mistakes) -> Self {
+        let needs_names = anybody_has(settings, Grant::Dns) || anybody_has(settings, Grant::Http);
+        let resolver = if needs_names { resolver(settings, mistakes) } else { None };
+        let names = resolver.as_ref().filter(|_| anybody_has(settings, Grant::Http));
         Self {
             outlet: Outlet::default(),
-            resolver: if anybody_has(settings, Grant::Dns) { resolver(settings, mistakes) } else { None },
+            network: names.and_then(|resolver| network(settings, Arc::clone(resolver), mistakes)),
+            resolver,
             store: if anybody_has(settings, Grant::Kv) { store(settings, file, mistakes) } else { None },
         }
     }
@@ -32,10 +37,12 @@ impl Services {
     pub(crate) fn of(&self, plugin: &Plugin) -> Capabilities {
         let resolver = self.resolver.as_ref().filter(|_| has(plugin, Grant::Dns));
         let store = self.store.as_ref().filter(|_| has(plugin, Grant::Kv));
+        let network = self.network.as_ref().filter(|_| has(plugin, Grant::Http));
         Capabilities {
             dns: resolver.map(|resolver| dns::Client::new(Arc::clone(resolver), dns_quota(plugin))),
             inject: has(plugin, Grant::Inject).then(|| self.inject(plugin)),
             kv: store.map(|store| kv::Space::new(Arc::clone(store), &plugin.tenant, &plugin.name, kv_quota(plugin))),
+            http: network.map(|network| http_client(Arc::clone(network), plugin)),
         }
     }
 
@@ -126,4 +133,28 @@ fn kv_quota(plugin: &Plugin) -> kv::Quota {
         size: own.size.0,
         timeout: own.timeout,
     }
+}
+
+fn network(settings: &Settings, resolver: Arc<dns::Resolver>, mistakes: &mut Mistakes) -> Option<Arc<http::Network>> {
+    let own = &settings.http;
+    let config = http::NetworkConfig { roots: own.roots.clone(), concurrency: own.concurrency };
+    let help = "name a file of certificates in PEM, or leave it out for Mozilla's";
+    let started = http::Network::new(resolver, &config);
+    started.map_err(|error| mistakes.add_with_help(&KeyPath::of(&["http", "roots"]), error, help)).ok()
+}
+
+/// What does not parse was refused with the configuration.
+fn http_client(network: Arc<http::Network>, plugin: &Plugin) -> http::Client {
+    let own = &plugin.http;
+    let origins = own.origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    let addresses = own.addresses.iter().filter_map(|net| net.parse().ok()).collect();
+    let quota = http::Quota {
+        requests: own.requests,
+        rate: own.rate,
+        concurrency: own.concurrency,
+        request: own.request.len(),
+        response: own.response.len(),
+        timeout: own.timeout,
+    };
+    http::Client::new(network, origins, http::Reach { private: own.private, addresses }, quota)
 }

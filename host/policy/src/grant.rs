@@ -29,11 +29,13 @@ pub enum Grant {
     Kv,
     /// May put messages of its own into the queue.
     Inject,
+    /// May ask the operator's listed origins over HTTP.
+    Http,
 }
 
 impl Grant {
     /// All grants.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Relaying,
         Self::AcceptRecipients,
         Self::EditRecipients,
@@ -45,6 +47,7 @@ impl Grant {
         Self::Dns,
         Self::Kv,
         Self::Inject,
+        Self::Http,
     ];
 
     /// The name in configuration and manifests.
@@ -62,6 +65,7 @@ impl Grant {
             Self::Dns => "dns",
             Self::Kv => "kv",
             Self::Inject => "inject",
+            Self::Http => "http",
         }
     }
 }

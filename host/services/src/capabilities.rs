@@ -1,6 +1,6 @@
 //! What one binding was granted, and what one hook call has used of it.
 
-use crate::{dns, inject, kv};
+use crate::{dns, http, inject, kv};
 
 /// The capabilities of one binding. What is not there was not granted.
 #[derive(Debug, Clone, Default)]
@@ -11,13 +11,15 @@ pub struct Capabilities {
     pub kv: Option<kv::Space>,
     /// Messages of the binding's own.
     pub inject: Option<inject::Client>,
+    /// Requests over HTTP.
+    pub http: Option<http::Client>,
 }
 
 impl Capabilities {
     /// Nothing is granted.
     #[must_use]
     pub const fn none() -> Self {
-        Self { dns: None, kv: None, inject: None }
+        Self { dns: None, kv: None, inject: None, http: None }
     }
 }
 
@@ -30,4 +32,6 @@ pub struct Used {
     pub kv: u32,
     /// Messages injected.
     pub inject: u32,
+    /// Requests over HTTP.
+    pub http: u32,
 }

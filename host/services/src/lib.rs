@@ -1,4 +1,5 @@
-//! What stands behind the capabilities of plugins: DNS, a store of keys and values, messages of their own. No wasmtime in here.
+//! What stands behind the capabilities of plugins: DNS, a store of keys and values, messages of their own, HTTP. No wasmtime
+//! in here.
 //!
 //! [`Capabilities`] is what one binding was granted. Each capability has quotas and a deadline, and answers with a
 //! [`Failure`] instead of an error that would end the plugin.
@@ -6,6 +7,7 @@
 mod capabilities;
 pub mod dns;
 mod failure;
+pub mod http;
 pub mod inject;
 pub mod kv;
 mod rate;

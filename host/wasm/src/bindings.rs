@@ -22,6 +22,7 @@ wasmtime::component::bindgen!({
         "wasmail:policy/kv.increment": async | trappable,
         "wasmail:policy/kv.compare-and-set": async | trappable,
         "wasmail:policy/kv.scan": async | trappable,
+        "wasmail:policy/http.fetch": async | trappable,
         default: trappable,
     },
     exports: { default: async },

@@ -4,6 +4,7 @@
 mod capability;
 mod clock;
 mod dns;
+mod http;
 mod inject;
 mod kv;
 mod log;
@@ -35,6 +36,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     policy::dns::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::inject::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::kv::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    policy::http::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     Ok(linker)
 }
 

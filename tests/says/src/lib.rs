@@ -8,7 +8,7 @@ use std::io::Read;
 use serde::Deserialize;
 use wasmail_guest::{
     Banner, Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Fate, Message, ObjectingOutcome,
-    Outcome, Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, plugin,
+    Outcome, Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, http, plugin,
 };
 
 /// What to say at which hook, by the hook's name: a verdict's name, and perhaps a text after a space.
@@ -50,6 +50,14 @@ impl Says {
             Some(line) if hook == "capabilities" => changes.add_capability(line.as_str()),
             _ => changes,
         }
+    }
+}
+
+/// Status and body of what is at a URL, or why there is none.
+fn fetched(url: &str) -> String {
+    match http::get(url).fetch() {
+        Ok(response) => format!("{} {}", response.status, String::from_utf8_lossy(&response.body)),
+        Err(failure) => format!("{failure:?}"),
     }
 }
 
@@ -105,7 +113,11 @@ impl Plugin for Says {
         })
     }
 
+    /// `fetch URL` replies with what is there.
     fn noop(&self, _: &Connection) -> ReplyingOutcome {
+        if let Some(url) = self.0.get("noop").and_then(|saying| saying.strip_prefix("fetch ")) {
+            return replying(Some(&fetched(url)));
+        }
         answer!(self, "noop", ReplyingOutcome, replying)
     }
 

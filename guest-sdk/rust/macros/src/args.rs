@@ -5,7 +5,7 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Expr, ExprArray, ExprLit, Ident, Lit, Meta, MetaNameValue, Result, Token};
 
 /// Grants of the contract, so that a typing error is found by the compiler.
-const GRANTS: [&str; 11] = [
+const GRANTS: [&str; 12] = [
     "relaying",
     "accept-recipients",
     "edit-recipients",
@@ -17,6 +17,7 @@ const GRANTS: [&str; 11] = [
     "dns",
     "kv",
     "inject",
+    "http",
 ];
 
 /// Facts of the contract's `footprint`.

@@ -27,6 +27,7 @@ macro_rules! export_world {
                     "wasmail:policy/dns@0.1.0": crate::bindings::wasmail::policy::dns,
                     "wasmail:policy/inject@0.1.0": crate::bindings::wasmail::policy::inject,
                     "wasmail:policy/kv@0.1.0": crate::bindings::wasmail::policy::kv,
+                    "wasmail:policy/http@0.1.0": crate::bindings::wasmail::policy::http,
                 },
                 pub_export_macro: true,
                 default_bindings_module: $path,

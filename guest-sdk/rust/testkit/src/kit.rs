@@ -122,6 +122,17 @@ impl Kit {
         self
     }
 
+    /// The same with a response to plugins' requests over HTTP, written as `METHOD URL STATUS BODY`; `METHOD URL fails` is one
+    /// that nobody answers, as is whatever is not listed.
+    ///
+    /// # Panics
+    /// When it is not written so.
+    #[must_use]
+    pub fn http(mut self, response: &str) -> Self {
+        self.world.add_response(response).unwrap_or_else(|why| panic!("{response}: {why}"));
+        self
+    }
+
     /// The same with a client at another address.
     #[must_use]
     pub fn from(mut self, ip: IpAddr) -> Self {

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use wasmail_policy::{Grant, Grants};
 use wasmail_services::dns::{Answer, Client, Data, Mx, Outcome, Query, Quota, RecordType, Resolver, ResourceRecord};
+use wasmail_services::http;
 use wasmail_services::inject::{self, NewMessage, Outlet, Sink, Taken};
 use wasmail_services::kv::{self, Space, Store, StoreConfig};
 use wasmail_services::{Capabilities, Failure};
@@ -22,6 +23,7 @@ pub(crate) struct World {
     dns: Vec<(Query, Result<Answer, Failure>)>,
     /// What plugins have sent, in all sessions of the kit.
     pub(crate) sent: Sent,
+    http: Vec<((String, String), Result<http::Response, Failure>)>,
 }
 
 impl World {
@@ -47,6 +49,24 @@ impl World {
         Ok(())
     }
 
+    /// Adds what is answered to a request: `METHOD URL STATUS BODY`, or `METHOD URL fails`.
+    pub(crate) fn add_response(&mut self, text: &str) -> Result<(), String> {
+        let mut words = text.splitn(4, ' ');
+        let (Some(method), Some(url), Some(status)) = (words.next(), words.next(), words.next()) else {
+            return Err("expected METHOD URL STATUS BODY".to_owned());
+        };
+        let body = words.next().unwrap_or_default().as_bytes().to_vec();
+        let response = match status {
+            "fails" => Err(Failure::Unavailable("nobody answers there".to_owned())),
+            status => {
+                let status = status.parse().map_err(|_| format!("`{status}` is no status"))?;
+                Ok(http::Response { status, headers: Vec::new(), body })
+            }
+        };
+        self.http.push(((method.to_owned(), url.to_owned()), response));
+        Ok(())
+    }
+
     /// What a binding with these grants may use.
     ///
     /// The store is in memory and lasts as long as the session.
@@ -58,9 +78,12 @@ impl World {
             outlet.open(Arc::new(self.sent.clone()));
             inject::Client::new(outlet, name, inject::Quota::default())
         };
+        let network = || http::Network::of_list(self.http.iter().cloned());
+        let http = || http::Client::new(network(), Vec::new(), http::Reach::default(), http::Quota::default());
         Capabilities {
             dns: grants.has(Grant::Dns).then(dns),
             kv: grants.has(Grant::Kv).then(kv),
+            http: grants.has(Grant::Http).then(http),
             inject: grants.has(Grant::Inject).then(inject),
         }
     }

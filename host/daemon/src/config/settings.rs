@@ -33,6 +33,8 @@ section! {
         delivery: Delivery,
         /// What plugins keep.
         kv: Kv,
+        /// Plugins' requests over HTTP.
+        http: Http,
         /// Other ways that policy may choose.
         route: Vec<Route> = Vec::new(),
         /// The sandbox.
@@ -145,6 +147,16 @@ section! {
         sync_interval: Duration,
         /// Octets of the file that are kept in memory.
         cache: Size,
+    }
+}
+
+section! {
+    /// Plugins' requests over HTTP.
+    Http {
+        /// A file of trusted certificates; Mozilla's when left out.
+        roots: Option<PathBuf>,
+        /// Requests under way at once.
+        concurrency: usize,
     }
 }
 
@@ -309,6 +321,8 @@ section! {
         kv: PluginKv = PluginKv::default(),
         /// What it may send of its own, when that is granted.
         inject: PluginInject = PluginInject::default(),
+        /// Whom it may ask over HTTP, when that is granted.
+        http: PluginHttp = PluginHttp::default(),
         /// What the plugin itself is told.
         config: Table = Table::new(),
     }
@@ -380,6 +394,40 @@ impl Default for PluginKv {
     fn default() -> Self {
         let wasmail_services::kv::Quota { calls, rate, value, entries, size, timeout } = Default::default();
         Self { calls, rate, value: Size(value as u64), entries, size: Size(size), timeout }
+    }
+}
+
+section! {
+    /// Whom a plugin may ask over HTTP.
+    PluginHttp {
+        /// Scheme, host and port of each.
+        origins: Vec<String> = Vec::new(),
+        /// Whether they may have private addresses.
+        private: bool = false,
+        /// Networks that may be connected to, whatever they are.
+        addresses: Vec<String> = Vec::new(),
+        /// Requests in one hook call.
+        requests: u32 = Self::default().requests,
+        /// Requests in a second.
+        rate: u32 = Self::default().rate,
+        /// Requests under way at once.
+        concurrency: usize = Self::default().concurrency,
+        /// Octets of a request's body.
+        request: Size = Self::default().request,
+        /// Octets of a response's body.
+        response: Size = Self::default().response,
+        /// For one response.
+        timeout: Duration = Self::default().timeout,
+    }
+}
+
+impl Default for PluginHttp {
+    fn default() -> Self {
+        let quota = wasmail_services::http::Quota::default();
+        let wasmail_services::http::Quota { requests, rate, concurrency, request, response, timeout } = quota;
+        let (request, response) = (Size(request as u64), Size(response as u64));
+        let (origins, addresses) = (Vec::new(), Vec::new());
+        Self { origins, private: false, addresses, requests, rate, concurrency, request, response, timeout }
     }
 }
 

@@ -127,6 +127,7 @@ fn positive_numbers(settings: &Settings, mistakes: &mut Mistakes) {
         ("connections", "per_address", settings.connections.per_address as u64),
         ("dns", "concurrency", settings.dns.concurrency as u64),
         ("dns", "plugin_concurrency", settings.dns.plugin_concurrency as u64),
+        ("http", "concurrency", settings.http.concurrency as u64),
         ("delivery", "concurrency", settings.delivery.concurrency as u64),
         ("spool", "messages_max", settings.spool.messages_max as u64),
         ("engine", "instances", settings.engine.instances.into()),
@@ -274,11 +275,32 @@ fn capabilities(settings: &Settings, plugin: &Plugin, at: &KeyPath, mistakes: &m
     deadline("dns", plugin.dns.timeout);
     deadline("kv", plugin.kv.timeout);
     deadline("inject", plugin.inject.timeout);
+    deadline("http", plugin.http.timeout);
+    http(plugin, &at.key("http"), mistakes);
     if plugin.dns.concurrency == 0 {
         mistakes.add(&at.key("dns").key("concurrency"), "must be 1 at least");
     }
     if plugin.tenant.is_empty() || plugin.tenant.len() > TENANT_MAX {
         mistakes.add(&at.key("tenant"), format!("must have 1 to {TENANT_MAX} octets"));
+    }
+}
+
+fn http(plugin: &Plugin, at: &KeyPath, mistakes: &mut Mistakes) {
+    for (position, origin) in plugin.http.origins.iter().enumerate() {
+        if let Err(error) = origin.parse::<wasmail_services::http::Origin>() {
+            mistakes.add(&at.key("origins").index(position), error);
+        }
+    }
+    for (position, net) in plugin.http.addresses.iter().enumerate() {
+        if net.parse::<ipnet::IpNet>().is_err() {
+            mistakes.add(&at.key("addresses").index(position), format!("`{net}` is no network such as 10.0.0.0/8"));
+        }
+    }
+    if plugin.http.concurrency == 0 {
+        mistakes.add(&at.key("concurrency"), "must be 1 at least");
+    }
+    if plugin.grants.iter().any(|grant| grant == Grant::Http.name()) && plugin.http.origins.is_empty() {
+        mistakes.add(&at.key("origins"), "must name whom the plugin may ask, since it was granted \"http\"");
     }
 }
 

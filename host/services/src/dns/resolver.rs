@@ -43,7 +43,7 @@ pub struct NoNameServer(NetError);
 /// Asks the DNS, and remembers the answers.
 pub struct Resolver {
     source: Source,
-    pub(super) slots: Semaphore,
+    pub(crate) slots: Semaphore,
     trust_ad: bool,
 }
 
@@ -68,7 +68,7 @@ impl Resolver {
         Arc::new(Self { source, slots: Semaphore::new(Semaphore::MAX_PERMITS), trust_ad: true })
     }
 
-    pub(super) async fn ask(&self, query: &Query) -> Result<Answer, Failure> {
+    pub(crate) async fn ask(&self, query: &Query) -> Result<Answer, Failure> {
         let name = query.parse()?;
         match &self.source {
             Source::Network(resolver) => match resolver.lookup(name, query.record_type.into()).await {

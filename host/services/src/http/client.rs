@@ -1,0 +1,123 @@
+//! What one binding may ask for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::address::Reach;
+use super::connection::connect;
+use super::exchange::exchange;
+use super::network::{Network, Source, listed};
+use super::origin::Origin;
+use super::request::{Checked, Request, Response};
+use crate::Failure;
+use crate::rate::Rate;
+
+/// How much one binding may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quota {
+    /// Requests in one hook call.
+    pub requests: u32,
+    /// Requests in a second.
+    pub rate: u32,
+    /// Requests under way at once; more wait, and their time runs.
+    pub concurrency: usize,
+    /// Octets of a request's body.
+    pub request: usize,
+    /// Octets of a response's body.
+    pub response: usize,
+    /// For one response, from waiting for a place to its last octet.
+    pub timeout: Duration,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        // Policy asks one service or two about a message, and hears a verdict.
+        Self {
+            requests: 10,
+            rate: 100,
+            concurrency: 20,
+            request: 1 << 20,
+            response: 1 << 20,
+            timeout: Duration::from_secs(3),
+        }
+    }
+}
+
+/// A binding's way out. Clones share the quotas.
+#[derive(Debug, Clone)]
+pub struct Client(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    network: Arc<Network>,
+    origins: Vec<Origin>,
+    reach: Reach,
+    quota: Quota,
+    rate: Rate,
+    slots: Semaphore,
+}
+
+impl Client {
+    /// A way to these origins, with quotas of its own.
+    #[must_use]
+    pub fn new(network: Arc<Network>, origins: Vec<Origin>, reach: Reach, quota: Quota) -> Self {
+        let rate = Rate::new(quota.rate, Instant::now());
+        let slots = Semaphore::new(quota.concurrency.min(Semaphore::MAX_PERMITS));
+        Self(Arc::new(Inner { network, origins, reach, quota, rate, slots }))
+    }
+
+    /// Sends a request and waits for its response, whatever its status; `used` counts the requests of the hook call.
+    ///
+    /// # Errors
+    /// When the request is none or leads where it may not, a quota or the time is used up, or there is no response.
+    pub async fn fetch(&self, used: &mut u32, request: Request) -> Result<Response, Failure> {
+        let own = &*self.0;
+        own.count(used)?;
+        if request.body.len() > own.quota.request {
+            return Err(Failure::QuotaExceeded("http.request"));
+        }
+        match &own.network.source {
+            Source::Sockets { .. } => {
+                let request = request.check()?;
+                own.permit(&request)?;
+                timeout(own.quota.timeout, own.fetch(&request)).await.unwrap_or(Err(Failure::TimedOut))
+            }
+            Source::List(list) => {
+                let response = listed(list, &request);
+                request.check()?;
+                response
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn count(&self, used: &mut u32) -> Result<(), Failure> {
+        if *used >= self.quota.requests {
+            return Err(Failure::QuotaExceeded("http.requests"));
+        }
+        *used += 1;
+        if self.rate.take(Instant::now()) { Ok(()) } else { Err(Failure::QuotaExceeded("http.rate")) }
+    }
+
+    fn permit(&self, request: &Checked) -> Result<(), Failure> {
+        if self.origins.contains(&request.origin) {
+            return Ok(());
+        }
+        Err(Failure::Invalid(format!("{} is not among http.origins", request.origin)))
+    }
+
+    async fn fetch(&self, request: &Checked) -> Result<Response, Failure> {
+        let Source::Sockets { resolver, tls } = &self.network.source else {
+            return Err(Failure::Unavailable("there is no network".to_owned()));
+        };
+        let closed = |_| Failure::Unavailable("the server is stopping".to_owned());
+        let _own = self.slots.acquire().await.map_err(closed)?;
+        let _of_all = self.network.slots.acquire().await.map_err(closed)?;
+        let mut stream = connect(&request.origin, &self.reach, resolver, tls, self.quota.timeout).await?;
+        exchange(&mut *stream, request, self.quota.response).await
+    }
+}
