@@ -6,9 +6,7 @@ use std::fs;
 use std::path::{self, Path, PathBuf};
 use std::process::Command;
 
-use wit_parser::{Resolve, Type, TypeDefKind, TypeId, WorldId, WorldItem};
-
-use crate::world::WIT;
+use crate::exports::{Export, Kind, exports, pascal};
 use crate::{BuildError, Project, tool, world, write};
 
 /// The SDK, which comes with this program and lies beside what is made.
@@ -19,10 +17,9 @@ const COMPILER: &str = "node_modules/.bin/componentize-qjs";
 pub(crate) fn build(project: &Project, dir: &Path, out: &Path) -> Result<Vec<u8>, BuildError> {
     let compiler = compiler(dir)?;
     SDK.iter().try_for_each(|(name, text)| write(&out.join(name), text))?;
-    write_wit(project, &out.join("wit"))?;
+    world::write_folder(project, &out.join("wit"))?;
     let source = project.sources_or("plugin.js").remove(0);
-    let (resolve, world) = world::resolve(project.hooks.iter().map(String::as_str))?;
-    write(&out.join("entry.js"), entry(&resolve, world, &source)?)?;
+    write(&out.join("entry.js"), entry(&exports(project)?, &source))?;
     let mut command = Command::new(compiler);
     command.args(["--wit", "build/wit", "--world", "plugin", "--module-root", ".", "--js", "build/entry.js", "--sync"]);
     command.args(["-o", "build/component.wasm"]);
@@ -44,96 +41,50 @@ fn compiler(dir: &Path) -> Result<PathBuf, BuildError> {
     })
 }
 
-/// The contract as a folder: the plugin's world, and the contract's package below `deps/`.
-fn write_wit(project: &Project, folder: &Path) -> Result<(), BuildError> {
-    let deps = folder.join("deps").join("wasmail-policy");
-    fs::create_dir_all(&deps).map_err(|source| BuildError::File { path: deps.clone(), source })?;
-    write(&folder.join("world.wit"), world(project.hooks.iter().map(String::as_str)))?;
-    WIT.iter().try_for_each(|(name, text)| write(&deps.join(name), text))
-}
-
 /// The module that exports what the world wants, made of what the author's module exports.
-fn entry(resolve: &Resolve, world: WorldId, source: &Path) -> Result<String, BuildError> {
+fn entry(exports: &[Export], source: &Path) -> String {
     let mut text = format!(
         "// Made by `wasmail plugin build`: what the component exports, around the author's functions.\n\
          import * as plugin from \"../{}\";\nimport * as sdk from \"./wasmail.js\";\n\n",
         source.display()
     );
-    for item in resolve.worlds[world].exports.values() {
-        let WorldItem::Interface { id, .. } = item else { continue };
-        let interface = &resolve.interfaces[*id];
-        for (name, function) in &interface.functions {
-            let parameters: Vec<_> = function.params.iter().map(|parameter| camel(&parameter.name)).collect();
-            let parameters = parameters.join(", ");
-            let module = camel(interface.name.as_deref().unwrap_or_default());
-            let body = match name.as_str() {
-                "describe" => "sdk.described(plugin.manifest)".to_owned(),
-                "configure" => format!("sdk.configured(plugin.configure, {parameters})"),
-                hook => {
-                    let verdicts = function.result.map(|result| verdicts(resolve, result));
-                    answer(hook, &parameters, verdicts.as_deref())
-                }
-            };
-            let _ = writeln!(text, "export const {module} = {{ {}: ({parameters}) => {body} }};", camel(name));
-        }
+    for export in exports {
+        let (module, function) = (camel(&export.interface), camel(&export.name));
+        let parameters: Vec<_> = export.parameters.iter().map(|parameter| camel(parameter)).collect();
+        let parameters = parameters.join(", ");
+        let body = body(export, &function, &parameters);
+        let _ = writeln!(text, "export const {module} = {{ {function}: ({parameters}) => {body} }};");
     }
-    Ok(text)
+    text
 }
 
-/// The call of a hook: `verdicts` is none where nothing is answered, and empty where there are changes alone.
-fn answer(hook: &str, parameters: &str, verdicts: Option<&[(String, &str)]>) -> String {
-    let function = camel(hook);
-    let Some(verdicts) = verdicts else { return format!("sdk.nothing(plugin.{function}({parameters}))") };
-    let table: Vec<_> = verdicts.iter().map(|(verdict, carries)| format!("{verdict:?}: {carries:?}")).collect();
-    format!("sdk.answered({hook:?}, {{ {} }}, plugin.{function}({parameters}))", table.join(", "))
-}
-
-/// The verdicts of an answer, each with what it carries.
-fn verdicts(resolve: &Resolve, answer: Type) -> Vec<(String, &'static str)> {
-    let TypeDefKind::Record(record) = kind(resolve, answer) else { return Vec::new() };
-    let Some(verdict) = record.fields.iter().find(|field| field.name == "verdict") else { return Vec::new() };
-    let TypeDefKind::Variant(variant) = kind(resolve, verdict.ty) else { return Vec::new() };
-    let carries = |ty: Option<Type>| match ty {
-        None => "nothing",
-        Some(Type::String) => "text",
-        Some(ty) => match kind(resolve, ty) {
-            TypeDefKind::Option(Type::String) => "optional text",
-            _ => "reply",
-        },
-    };
-    variant.cases.iter().map(|case| (case.name.clone(), carries(case.ty))).collect()
-}
-
-/// What a type is, behind the names that `use` gave it.
-fn kind(resolve: &Resolve, ty: Type) -> &TypeDefKind {
-    fn of(resolve: &Resolve, id: TypeId) -> &TypeDefKind {
-        match &resolve.types[id].kind {
-            TypeDefKind::Type(Type::Id(next)) => of(resolve, *next),
-            known => known,
+fn body(export: &Export, function: &str, parameters: &str) -> String {
+    match &export.kind {
+        Kind::Describe => "sdk.described(plugin.manifest)".to_owned(),
+        Kind::Configure => format!("sdk.configured(plugin.configure, {parameters})"),
+        Kind::Nothing => format!("sdk.nothing(plugin.{function}({parameters}))"),
+        Kind::Answer { verdicts, .. } => {
+            let table: Vec<_> = verdicts.iter().map(|(verdict, carries)| format!("{verdict:?}: {carries:?}")).collect();
+            format!("sdk.answered({:?}, {{ {} }}, plugin.{function}({parameters}))", export.name, table.join(", "))
         }
-    }
-    match ty {
-        Type::Id(id) => of(resolve, id),
-        _ => &TypeDefKind::Unknown,
     }
 }
 
 /// `data-post` becomes `dataPost`.
 fn camel(name: &str) -> String {
-    let mut words = name.split('-');
-    let first = words.next().unwrap_or_default().to_owned();
-    words.fold(first, |name, word| name + &word[..1].to_ascii_uppercase() + &word[1..])
+    let pascal = pascal(name);
+    pascal[..1].to_ascii_lowercase() + &pascal[1..]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::HOOKS;
+    use crate::Language;
 
     #[test]
     fn every_hook_has_its_line_with_its_verdicts() {
-        let (resolve, world) = world::resolve(HOOKS).unwrap();
-        let entry = entry(&resolve, world, Path::new("src/plugin.js")).unwrap();
+        let project = Project::of_all_hooks(Language::Javascript);
+        let entry = entry(&exports(&project).unwrap(), Path::new("src/plugin.js"));
         assert!(entry.contains("import * as plugin from \"../src/plugin.js\";\n"), "{entry}");
         for line in [
             "export const describe = { describe: () => sdk.described(plugin.manifest) };",

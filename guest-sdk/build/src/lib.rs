@@ -8,8 +8,10 @@ mod bindings;
 mod clang;
 mod component;
 mod error;
+mod exports;
 mod javascript;
 mod project;
+mod python;
 mod rust;
 mod tool;
 mod world;
@@ -41,6 +43,7 @@ pub fn build(dir: &Path) -> Result<Built, BuildError> {
     let octets = match project.language {
         Language::C => clang::build(&project, dir, &out)?,
         Language::Javascript => javascript::build(&project, dir, &out)?,
+        Language::Python => python::build(&project, dir, &out)?,
         Language::Rust => rust::build(dir)?,
     };
     let path = out.join(&project.name).with_extension("wasm");

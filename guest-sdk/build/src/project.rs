@@ -35,6 +35,8 @@ pub enum Language {
     C,
     /// JavaScript on QuickJS.
     Javascript,
+    /// Python on CPython.
+    Python,
     /// Rust, by cargo, which knows everything itself.
     Rust,
 }
@@ -65,14 +67,20 @@ impl Project {
         if let Some(hook) = project.hooks.iter().find(|hook| !HOOKS.contains(&hook.as_str())) {
             return Err(format!("hooks: there is no hook {hook:?}; there are: {}", HOOKS.join(", ")));
         }
-        if project.language == Language::Javascript && project.sources.len() > 1 {
-            return Err("sources: name the one module that exports the hooks; it imports the others".into());
+        if matches!(project.language, Language::Javascript | Language::Python) && project.sources.len() > 1 {
+            return Err("sources: name the one module that has the hooks; it imports the others".into());
         }
         let once: BTreeSet<_> = project.hooks.iter().collect();
         if once.len() < project.hooks.len() {
             return Err("hooks: one is named twice".into());
         }
         Ok(project)
+    }
+
+    /// One that has every hook.
+    #[cfg(test)]
+    pub(crate) fn of_all_hooks(language: Language) -> Self {
+        Self { name: "all".into(), language, hooks: HOOKS.map(str::to_owned).to_vec(), sources: Vec::new() }
     }
 
     /// The sources, or the usual one.

@@ -1,8 +1,11 @@
 //! The contract, and the world of one plugin in it.
 
+use std::fs;
+use std::path::Path;
+
 use wit_parser::{Resolve, SourceMap, WorldId};
 
-use crate::BuildError;
+use crate::{BuildError, Project, write};
 
 /// The contract, file by file.
 pub const WIT: [(&str, &str); 8] = [
@@ -69,6 +72,14 @@ pub(crate) fn resolve<'a>(hooks: impl IntoIterator<Item = &'a str>) -> Result<(R
     let guest = resolve.push_str("guest.wit", &world(hooks)).map_err(|why| bug(format!("{why:?}")))?;
     let world = resolve.select_world(&[guest], Some("plugin")).map_err(|why| bug(format!("{why:?}")))?;
     Ok((resolve, world))
+}
+
+/// The contract as a folder: the plugin's world, and the contract's package below `deps/`.
+pub(crate) fn write_folder(project: &Project, folder: &Path) -> Result<(), BuildError> {
+    let deps = folder.join("deps").join("wasmail-policy");
+    fs::create_dir_all(&deps).map_err(|source| BuildError::File { path: deps.clone(), source })?;
+    write(&folder.join("world.wit"), world(project.hooks.iter().map(String::as_str)))?;
+    WIT.iter().try_for_each(|(name, text)| write(&deps.join(name), text))
 }
 
 #[cfg(test)]

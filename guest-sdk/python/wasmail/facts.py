@@ -1,0 +1,32 @@
+"""Reads what the hooks are given."""
+
+import json
+from typing import Any, Optional, Union
+
+from wit_world.imports.types import Connection, PluginResults, Transaction
+
+
+def note(of: Union[Connection, Transaction], pointer: str, default: Any = None) -> Any:
+    """The value of a note that the manifest asks for, of a connection or a transaction."""
+    for found in of.notes:
+        if found.pointer == pointer:
+            return json.loads(found.value)
+    return default
+
+
+def results(of: Union[Connection, Transaction], plugin: str) -> Optional[PluginResults]:
+    """What a plugin recorded, if the manifest asks for it."""
+    for found in of.results:
+        if found.plugin == plugin:
+            return found
+    return None
+
+
+def domain(address: str) -> str:
+    """What stands behind the last `@`; nothing when there is none."""
+    return address.rpartition("@")[2] if "@" in address else ""
+
+
+def local_part(address: str) -> str:
+    """What stands before the last `@`."""
+    return address.rpartition("@")[0] if "@" in address else address
