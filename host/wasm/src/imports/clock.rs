@@ -9,6 +9,8 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
 /// The finest difference that a guest sees.
 const RESOLUTION: Duration = Duration::from_millis(1);
+/// What the monotonic clock shows when an instance begins. Go's runtime takes a clock that shows zero for a broken one.
+const BEGIN: Duration = Duration::from_secs(1);
 
 /// The time of day, cut to milliseconds.
 pub(super) struct WallClock;
@@ -39,7 +41,7 @@ impl HostMonotonicClock for MonotonicClock {
     }
 
     fn now(&self) -> u64 {
-        nanoseconds(cut(self.0.elapsed()))
+        nanoseconds(cut(BEGIN.saturating_add(self.0.elapsed())))
     }
 }
 
@@ -64,6 +66,7 @@ mod tests {
         assert_eq!(cut(Duration::from_nanos(999_999)), Duration::ZERO);
         let (wall, monotonic) = (WallClock, MonotonicClock::start());
         assert_eq!((wall.now().subsec_nanos() % 1_000_000, monotonic.now() % 1_000_000), (0, 0));
+        assert!(monotonic.now() >= 1_000_000_000, "a guest in Go would not start");
         assert_eq!((wall.resolution(), monotonic.resolution()), (RESOLUTION, 1_000_000));
     }
 }
