@@ -110,3 +110,8 @@ fn javascript() {
 fn python() {
     hold("python", &[LANGUAGES]);
 }
+
+#[test]
+fn go() {
+    hold("go", &[LANGUAGES]);
+}

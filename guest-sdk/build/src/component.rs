@@ -3,9 +3,9 @@
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
-use wit_component::ComponentEncoder;
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
-use crate::BuildError;
+use crate::{BuildError, Project, world};
 
 /// Makes a component of a module whose bindings say what it imports and exports. What it imports of WASI's first preview
 /// goes through the adapter; a module that imports nothing of it has none of it afterwards.
@@ -19,4 +19,12 @@ pub(crate) fn encode(module: &[u8]) -> Result<Vec<u8>, BuildError> {
         })
         .and_then(|encoder| encoder.encode())
         .map_err(why)
+}
+
+/// The same, for a module whose bindings do not say it.
+pub(crate) fn encode_for(project: &Project, mut module: Vec<u8>) -> Result<Vec<u8>, BuildError> {
+    let (resolve, world) = world::resolve(project.hooks.iter().map(String::as_str))?;
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+        .map_err(|why| BuildError::Component(format!("{why:#}")))?;
+    encode(&module)
 }

@@ -1,6 +1,6 @@
 //! What a plugin's component exports, for those who write a module around the author's functions.
 
-use wit_parser::{Interface, Resolve, Type, TypeDefKind, TypeId, WorldItem};
+use wit_parser::{Interface, Resolve, Type, TypeDef, TypeDefKind, TypeId, TypeOwner, WorldItem};
 
 use crate::{BuildError, Project, world};
 
@@ -10,8 +10,24 @@ pub(crate) struct Export {
     /// The interface that it is the one function of, such as `hook-data-post`.
     pub(crate) interface: String,
     pub(crate) name: String,
-    pub(crate) parameters: Vec<String>,
+    pub(crate) parameters: Vec<Parameter>,
     pub(crate) kind: Kind,
+}
+
+/// A parameter of a function.
+#[derive(Debug)]
+pub(crate) struct Parameter {
+    pub(crate) name: String,
+    /// Its type with the interface that it is from; none for a text.
+    pub(crate) ty: Option<(String, String)>,
+    pub(crate) optional: bool,
+}
+
+impl Export {
+    /// The names of the parameters, as a language writes names.
+    pub(crate) fn parameters(&self, written: impl Fn(&str) -> String) -> Vec<String> {
+        self.parameters.iter().map(|parameter| written(&parameter.name)).collect()
+    }
 }
 
 /// What is done with what the author's function returns.
@@ -42,7 +58,7 @@ fn of_interface(resolve: &Resolve, interface: &Interface) -> Vec<Export> {
     let functions = interface.functions.iter().map(|(name, function)| Export {
         interface: interface.name.clone().unwrap_or_default(),
         name: name.clone(),
-        parameters: function.params.iter().map(|parameter| parameter.name.clone()).collect(),
+        parameters: function.params.iter().map(|given| parameter(resolve, &given.name, given.ty)).collect(),
         kind: match (name.as_str(), function.result) {
             ("describe", _) => Kind::Describe,
             ("configure", _) => Kind::Configure,
@@ -51,6 +67,27 @@ fn of_interface(resolve: &Resolve, interface: &Interface) -> Vec<Export> {
         },
     });
     functions.collect()
+}
+
+fn parameter(resolve: &Resolve, name: &str, ty: Type) -> Parameter {
+    let (ty, optional) = match kind(resolve, ty) {
+        TypeDefKind::Option(inner) => (*inner, true),
+        _ => (ty, false),
+    };
+    Parameter { name: name.to_owned(), ty: origin(resolve, ty), optional }
+}
+
+/// Interface and name of a record, an enumeration or the like, where it is written down; none for what is only text.
+fn origin(resolve: &Resolve, ty: Type) -> Option<(String, String)> {
+    let Type::Id(id) = ty else { return None };
+    match &resolve.types[id] {
+        TypeDef { kind: TypeDefKind::Type(Type::String), .. } => None,
+        TypeDef { kind: TypeDefKind::Type(next), .. } => origin(resolve, *next),
+        TypeDef { name: Some(name), owner: TypeOwner::Interface(interface), .. } => {
+            Some((resolve.interfaces[*interface].name.clone()?, name.clone()))
+        }
+        _ => None,
+    }
 }
 
 fn type_name(resolve: &Resolve, ty: Type) -> String {
@@ -91,6 +128,12 @@ fn kind(resolve: &Resolve, ty: Type) -> &TypeDefKind {
 /// `data-post` becomes `DataPost`.
 pub(crate) fn pascal(name: &str) -> String {
     name.split('-').map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect()
+}
+
+/// `data-post` becomes `dataPost`.
+pub(crate) fn camel(name: &str) -> String {
+    let pascal = pascal(name);
+    pascal[..1].to_ascii_lowercase() + &pascal[1..]
 }
 
 /// `data-post` becomes `data_post`.

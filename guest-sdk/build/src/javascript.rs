@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{self, Path, PathBuf};
 use std::process::Command;
 
-use crate::exports::{Export, Kind, exports, pascal};
+use crate::exports::{Export, Kind, camel, exports};
 use crate::{BuildError, Project, tool, world, write};
 
 /// The SDK, which comes with this program and lies beside what is made.
@@ -50,8 +50,7 @@ fn entry(exports: &[Export], source: &Path) -> String {
     );
     for export in exports {
         let (module, function) = (camel(&export.interface), camel(&export.name));
-        let parameters: Vec<_> = export.parameters.iter().map(|parameter| camel(parameter)).collect();
-        let parameters = parameters.join(", ");
+        let parameters = export.parameters(camel).join(", ");
         let body = body(export, &function, &parameters);
         let _ = writeln!(text, "export const {module} = {{ {function}: ({parameters}) => {body} }};");
     }
@@ -68,12 +67,6 @@ fn body(export: &Export, function: &str, parameters: &str) -> String {
             format!("sdk.answered({:?}, {{ {} }}, plugin.{function}({parameters}))", export.name, table.join(", "))
         }
     }
-}
-
-/// `data-post` becomes `dataPost`.
-fn camel(name: &str) -> String {
-    let pascal = pascal(name);
-    pascal[..1].to_ascii_lowercase() + &pascal[1..]
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod clang;
 mod component;
 mod error;
 mod exports;
+mod golang;
 mod javascript;
 mod project;
 mod python;
@@ -42,6 +43,7 @@ pub fn build(dir: &Path) -> Result<Built, BuildError> {
     fs::create_dir_all(&out).map_err(|source| BuildError::File { path: out.clone(), source })?;
     let octets = match project.language {
         Language::C => clang::build(&project, dir, &out)?,
+        Language::Go => golang::build(&project, dir, &out)?,
         Language::Javascript => javascript::build(&project, dir, &out)?,
         Language::Python => python::build(&project, dir, &out)?,
         Language::Rust => rust::build(dir)?,
@@ -54,4 +56,12 @@ pub fn build(dir: &Path) -> Result<Built, BuildError> {
 /// Writes a file.
 fn write(path: &Path, octets: impl AsRef<[u8]>) -> Result<(), BuildError> {
     fs::write(path, octets).map_err(|source| BuildError::File { path: path.to_owned(), source })
+}
+
+/// Writes a file in a folder, which is made if there is none; the name may have folders of its own.
+fn write_below(folder: &Path, name: &str, octets: impl AsRef<[u8]>) -> Result<(), BuildError> {
+    let path = folder.join(name);
+    let parent = path.parent().unwrap_or(folder);
+    fs::create_dir_all(parent).map_err(|source| BuildError::File { path: parent.to_owned(), source })?;
+    write(&path, octets)
 }

@@ -33,6 +33,8 @@ pub struct Project {
 pub enum Language {
     /// C, by clang.
     C,
+    /// Go, by its own compiler.
+    Go,
     /// JavaScript on QuickJS.
     Javascript,
     /// Python on CPython.
@@ -69,6 +71,9 @@ impl Project {
         }
         if matches!(project.language, Language::Javascript | Language::Python) && project.sources.len() > 1 {
             return Err("sources: name the one module that has the hooks; it imports the others".into());
+        }
+        if project.language == Language::Go && !project.sources.is_empty() {
+            return Err("sources: Go knows by itself that all files of the directory belong to it".into());
         }
         let once: BTreeSet<_> = project.hooks.iter().collect();
         if once.len() < project.hooks.len() {

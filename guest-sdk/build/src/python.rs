@@ -97,7 +97,7 @@ fn entry(exports: &[Export], module: &str) -> String {
     );
     for export in exports {
         let (class, function) = (pascal(&export.interface), snake(&export.name));
-        let parameters: Vec<_> = export.parameters.iter().map(|parameter| snake(parameter)).collect();
+        let parameters = export.parameters(snake);
         let arguments = parameters.join(", ");
         let with_self = [&["self".to_owned()], &parameters[..]].concat().join(", ");
         if !matches!(export.kind, Kind::Describe) {

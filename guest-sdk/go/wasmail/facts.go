@@ -1,0 +1,44 @@
+package wasmail
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// Note is the value of a note that the manifest asks for, of a connection's or a transaction's Notes. It is the zero value
+// and false when there is none, or when it is no T.
+func Note[T any](notes []NoteValue, pointer string) (value T, ok bool) {
+	for _, note := range notes {
+		if note.Pointer == pointer {
+			ok = json.Unmarshal([]byte(note.Value), &value) == nil
+			return value, ok
+		}
+	}
+	return value, false
+}
+
+// ResultsOf is what a plugin recorded, if the manifest asks for it, else nil.
+func ResultsOf(results []PluginResults, plugin string) *PluginResults {
+	for at := range results {
+		if results[at].Plugin == plugin {
+			return &results[at]
+		}
+	}
+	return nil
+}
+
+// Domain is what stands behind the last @; nothing when there is none.
+func Domain(address string) string {
+	if at := strings.LastIndexByte(address, '@'); at >= 0 {
+		return address[at+1:]
+	}
+	return ""
+}
+
+// LocalPart is what stands before the last @.
+func LocalPart(address string) string {
+	if at := strings.LastIndexByte(address, '@'); at >= 0 {
+		return address[:at]
+	}
+	return address
+}

@@ -1,0 +1,3 @@
+module wasmail
+
+go 1.25
