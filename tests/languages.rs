@@ -6,6 +6,7 @@
 
 mod support;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -37,8 +38,21 @@ fn hold(language: &str, required: &[&str]) {
     assert_eq!(hooks, ["connect", "mail", "rcpt", "data-post"]);
     assert_eq!(info.manifest.reads_notes, ["/example/seen", "/example/recipients"]);
     kit.run_dialogs(Path::new("."));
+    kit.clone().config(serde_json::json!({ "domains": ["example.test"] })).run_text(&many_recipients());
     let unknown = kit.config(serde_json::json!({ "domain": [] })).check_config().expect_err("the key is unknown");
     assert!(unknown.contains("domain"), "{unknown}");
+}
+
+/// A plugin answers as often as it is asked, though its garbage is collected meanwhile: each question brings all recipients
+/// that there are, so that it is some 50 MB in the end.
+fn many_recipients() -> String {
+    let mut dialog = "# Many recipients.\nS: 220 *\nC: EHLO client.example\nS: 250...\n\
+                      C: MAIL FROM:<a@client.example>\nS: 250 2.1.0 *\n"
+        .to_owned();
+    for number in 0..900 {
+        let _ = write!(dialog, "C: RCPT TO:<b{number}@example.test>\nS: 250 2.1.5 *\n");
+    }
+    dialog
 }
 
 /// Writes a project, as an author would, and tests it twice: as it is, and with a dialogue that cannot hold.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::exports::{Export, Kind, Parameter, camel, exports, pascal, snake};
-use crate::{BuildError, Project, bindings, component, tool, write, write_below};
+use crate::{BuildError, Project, bindings, component, quiet, tool, write, write_below};
 
 /// The SDK, which comes with this program: a module with the bindings below it.
 const SDK: [(&str, &str); 16] = [
@@ -58,7 +58,7 @@ pub(crate) fn build(project: &Project, dir: &Path, out: &Path) -> Result<Vec<u8>
     tool::run(&mut command, dir)?;
     let core = out.join("core.wasm");
     let octets = fs::read(&core).map_err(|source| BuildError::File { path: core, source })?;
-    component::encode_for(project, octets)
+    component::encode_for(project, quiet::quiet(&octets)?)
 }
 
 /// The package that the bindings call for an export.

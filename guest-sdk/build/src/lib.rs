@@ -13,6 +13,7 @@ mod golang;
 mod javascript;
 mod project;
 mod python;
+mod quiet;
 mod rust;
 mod tool;
 mod world;
