@@ -21,10 +21,10 @@ const LANGUAGES: &str = "WASMAIL_REQUIRE_LANGUAGES";
 
 /// Holds the example of a language to the dialogues.
 #[allow(clippy::print_stderr, reason = "who is passed over wants to know why")]
-fn hold(language: &str, required: &[&str]) {
+fn hold(example: &str, required: &[&str]) {
     let required = required.iter().any(|variable| std::env::var_os(variable).is_some());
     let examples = support::root().join("guest-sdk");
-    let built = match wasmail_plugin_build::build(&examples.join(language).join("example")) {
+    let built = match wasmail_plugin_build::build(&examples.join(example)) {
         Err(BuildError::NoTool { what, help }) if !required => {
             eprintln!("passed over: {what} is not here; {help}");
             return;
@@ -107,25 +107,30 @@ fn a_new_project_in_javascript_passes_its_test() {
 
 #[test]
 fn rust() {
-    hold("rust", &[PEERS, LANGUAGES]);
+    hold("rust/example", &[PEERS, LANGUAGES]);
 }
 
 #[test]
 fn c() {
-    hold("c", &[PEERS, LANGUAGES]);
+    hold("c/example", &[PEERS, LANGUAGES]);
 }
 
 #[test]
 fn javascript() {
-    hold("js", &[PEERS, LANGUAGES]);
+    hold("js/example", &[PEERS, LANGUAGES]);
 }
 
 #[test]
 fn python() {
-    hold("python", &[LANGUAGES]);
+    hold("python/example", &[LANGUAGES]);
 }
 
 #[test]
 fn go() {
-    hold("go", &[LANGUAGES]);
+    hold("go/example", &[LANGUAGES]);
+}
+
+#[test]
+fn typescript() {
+    hold("js/typescript", &[LANGUAGES]);
 }

@@ -12,33 +12,47 @@ use crate::{BuildError, Project, tool, world, write};
 /// The SDK, which comes with this program and lies beside what is made.
 const SDK: [(&str, &str); 2] =
     [("wasmail.js", include_str!("../../js/wasmail.js")), ("wasmail.d.ts", include_str!("../../js/wasmail.d.ts"))];
-const COMPILER: &str = "node_modules/.bin/componentize-qjs";
+const COMPILER: &str = "componentize-qjs";
+/// What makes one module of JavaScript of those that are in TypeScript.
+const BUNDLER: &str = "esbuild";
 
 pub(crate) fn build(project: &Project, dir: &Path, out: &Path) -> Result<Vec<u8>, BuildError> {
-    let compiler = compiler(dir)?;
+    let compiler =
+        installed(dir, COMPILER, "run `npm ci`, or `npm install componentize-qjs@0.4.5`, in the plugin's directory")?;
     SDK.iter().try_for_each(|(name, text)| write(&out.join(name), text))?;
     world::write_folder(project, &out.join("wit"))?;
     let source = project.sources_or("plugin.js").remove(0);
     write(&out.join("entry.js"), entry(&exports(project)?, &source))?;
+    let typed = source.extension().is_some_and(|extension| extension == "ts");
+    let module = if typed { bundle(dir)? } else { "build/entry.js" };
     let mut command = Command::new(compiler);
-    command.args(["--wit", "build/wit", "--world", "plugin", "--module-root", ".", "--js", "build/entry.js", "--sync"]);
+    command.args(["--wit", "build/wit", "--world", "plugin", "--module-root", ".", "--js", module, "--sync"]);
     command.args(["-o", "build/component.wasm"]);
     tool::run(&mut command, dir)?;
     let component = out.join("component.wasm");
     fs::read(&component).map_err(|source| BuildError::File { path: component, source })
 }
 
-/// The compiler in the nearest `node_modules`, as npm looks for it.
-fn compiler(dir: &Path) -> Result<PathBuf, BuildError> {
+/// Makes one module of the entry module, the author's and the SDK. Types are left out, not checked.
+fn bundle(dir: &Path) -> Result<&'static str, BuildError> {
+    const BUNDLE: &str = "build/bundle.js";
+    let bundler = installed(dir, BUNDLER, "run `npm ci`, or `npm install esbuild@0.25.12`, in the plugin's directory")?;
+    let mut command = Command::new(bundler);
+    command.args(["build/entry.js", "--bundle", "--format=esm", "--target=es2022", "--log-level=warning"]);
+    command.args(["--external:wasmail:*", &format!("--outfile={BUNDLE}")]);
+    tool::run(&mut command, dir)?;
+    Ok(BUNDLE)
+}
+
+/// A program in the nearest `node_modules` that has it, as npm looks for it.
+fn installed(dir: &Path, program: &'static str, help: &'static str) -> Result<PathBuf, BuildError> {
     let no_tool = |what, help| BuildError::NoTool { what, help };
     if !tool::is_there("node", &["--version"]) {
         return Err(no_tool("Node.js", "install Node.js 20 or newer, then run `npm ci` in the plugin's directory"));
     }
     let dir = path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-    let found = dir.ancestors().map(|above| above.join(COMPILER)).find(|path| path.exists());
-    found.ok_or_else(|| {
-        no_tool("componentize-qjs", "run `npm ci`, or `npm install componentize-qjs@0.4.5`, in the plugin's directory")
-    })
+    let mut places = dir.ancestors().map(|above| above.join("node_modules/.bin").join(program));
+    places.find(|path| path.exists()).ok_or_else(|| no_tool(program, help))
 }
 
 /// The module that exports what the world wants, made of what the author's module exports.

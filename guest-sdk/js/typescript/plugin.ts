@@ -1,0 +1,54 @@
+// The example that there is in every language, with types; ../../example/README.md says what it does.
+import type { Answer, Connection, Manifest, Recipient, Transaction } from "./build/wasmail.js";
+import { accept, deny, denySoft, domain, localPart, message, next, note } from "./build/wasmail.js";
+
+export const manifest: Manifest = {
+  name: "example",
+  version: "0.1.0",
+  description: "The example that there is in every language.",
+  readsNotes: ["/example/seen", "/example/recipients"],
+  needs: ["accept-recipients"],
+};
+
+const config: Record<string, string | string[]> = { domains: [], blocked: [], greeting: "" };
+
+export function configure(given: Record<string, unknown>): void {
+  for (const [key, value] of Object.entries(given)) {
+    if (!(key in config)) throw new Error(`unknown key \`${key}\``);
+    const wanted = Array.isArray(config[key]) ? "a list of texts" : "a text";
+    const good = wanted === "a text" ? typeof value === "string" : Array.isArray(value) && value.every((item) => typeof item === "string");
+    if (!good) throw new Error(`${key}: expected ${wanted}`);
+    config[key] = value as string | string[];
+  }
+}
+
+const listed = (list: string | string[], text: string): boolean =>
+  [list].flat().some((entry) => entry.toLowerCase() === text.toLowerCase());
+
+export function connect(): Answer {
+  return next().setNote("connection", "/example/seen", 1);
+}
+
+export function mail(c: Connection, t: Transaction): Answer {
+  const blocked = listed(config.blocked, t.reversePath);
+  const answer = blocked ? deny(`${t.reversePath} is blocked here`).status("5.7.1") : next();
+  return answer.increment("connection", "senders");
+}
+
+export function rcpt(c: Connection, t: Transaction, r: Recipient): Answer {
+  if (localPart(r.address).toLowerCase() === "nobody") {
+    return deny("no such user here\nask postmaster").status("5.1.1");
+  }
+  const answer = listed(config.domains, domain(r.address)) ? accept() : next();
+  return answer.setNote("transaction", "/example/recipients", t.recipients.length + 1);
+}
+
+export function dataPost(c: Connection, t: Transaction): Answer {
+  const subject = message.value("Subject");
+  if (subject === undefined) return denySoft("come back with a subject").code(451).status("4.7.1");
+  const recipients = note(t, "/example/recipients") ?? 0;
+  const seen = note(c, "/example/seen") ?? 0;
+  return next()
+    .addHeader("X-Example", `recipients=${recipients}; subject=${[...subject].length}; body=${message.bodySize}; seen=${seen}`)
+    .result("transaction", "pass", "checked");
+}
