@@ -57,7 +57,8 @@ fn many_recipients() -> String {
 
 /// Writes a project, as an author would, and tests it twice: as it is, and with a dialogue that cannot hold.
 #[allow(clippy::print_stderr, reason = "who is passed over wants to know why")]
-fn new_project(language: &str) {
+fn new_project(language: &str, required: &[&str]) {
+    let required = required.iter().any(|variable| std::env::var_os(variable).is_some());
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
     let project = dir.path().join("not-from");
     let wasmail = |arguments: &[&str]| {
@@ -71,7 +72,7 @@ fn new_project(language: &str) {
     let modules = support::root().join("guest-sdk/js/node_modules");
     symlink(modules, project.join("node_modules")).expect("a link can be made");
     let tested = wasmail(&["test", "not-from"]);
-    if said(&tested).contains("is needed and was not found") && std::env::var_os("WASMAIL_REQUIRE_PEERS").is_none() {
+    if said(&tested).contains("is needed and was not found") && !required {
         eprintln!("passed over: {}", said(&tested));
         return;
     }
@@ -97,12 +98,22 @@ fn lossy(octets: &[u8]) -> String {
 
 #[test]
 fn a_new_project_in_c_passes_its_test() {
-    new_project("c");
+    new_project("c", &[PEERS, LANGUAGES]);
 }
 
 #[test]
 fn a_new_project_in_javascript_passes_its_test() {
-    new_project("javascript");
+    new_project("javascript", &[PEERS, LANGUAGES]);
+}
+
+#[test]
+fn a_new_project_in_go_passes_its_test() {
+    new_project("go", &[LANGUAGES]);
+}
+
+#[test]
+fn a_new_project_in_python_passes_its_test() {
+    new_project("python", &[LANGUAGES]);
 }
 
 #[test]

@@ -4,12 +4,15 @@
 //! that nobody else may write to, its name holds the digest of its octets, and it is never changed after it was renamed
 //! into place. A component from outside is never looked for here by any name but the digest of its octets.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
@@ -24,6 +27,9 @@ const SUFFIX: &str = ".cwasm";
 #[derive(Debug, Clone)]
 pub struct Cache {
     dir: PathBuf,
+    /// The names in it, so that a start with a thousand plugins does not read it a thousand times. What another process puts there
+    /// meanwhile is compiled again at worst.
+    names: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// Why a directory cannot be used as a cache.
@@ -43,7 +49,10 @@ impl Cache {
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, CacheError> {
         let dir = dir.into();
         match check_dir(&dir) {
-            Ok(()) => Ok(Self { dir }),
+            Ok(()) => {
+                let names = names(&dir).map(|(name, _)| name).collect();
+                Ok(Self { dir, names: Arc::new(Mutex::new(names)) })
+            }
             Err(why) => Err(CacheError { dir, why }),
         }
     }
@@ -59,7 +68,7 @@ impl Cache {
             Err(why) => {
                 tracing::warn!(path = %path.display(), why, "removed a compiled plugin that cannot be used");
                 // If it cannot be removed, the next start says so again.
-                let _ = fs::remove_file(&path);
+                let _ = self.remove(&path);
                 None
             }
         })
@@ -76,11 +85,18 @@ impl Cache {
         }
     }
 
+    /// The artifacts whose names begin with a key.
     fn artifacts(&self, key: &str) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(&self.dir) else { return Vec::new() };
-        let ours = |name: &str| name.starts_with(key) && name.ends_with(SUFFIX);
-        let entries = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(ours));
-        entries.map(|entry| entry.path()).collect()
+        let names = self.names.lock();
+        let from = names.range(key.to_owned()..);
+        from.take_while(|name| name.starts_with(key)).map(|name| self.dir.join(name)).collect()
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
+            self.names.lock().remove(name);
+        }
+        fs::remove_file(path)
     }
 
     /// Keeps what somebody else writes into a file of ours; that one has let go of the file when `write` returns.
@@ -106,7 +122,8 @@ impl Cache {
     fn keep(&self, key: &str, mut file: tempfile::NamedTempFile) -> io::Result<()> {
         file.as_file().sync_all()?;
         let name = format!("{key}.{}{SUFFIX}", digest_of(file.as_file_mut())?);
-        file.persist(self.dir.join(name))?;
+        file.persist(self.dir.join(&name))?;
+        self.names.lock().insert(name);
         File::open(&self.dir)?.sync_all()
     }
 
@@ -116,8 +133,8 @@ impl Cache {
 
     /// Removes what was used least recently until no more is left than may be.
     fn prune_to(&self, artifacts_max: usize, octets_max: u64) -> io::Result<()> {
-        let with_data = |path: PathBuf| fs::metadata(&path).ok().map(|data| (path, data));
-        let mut artifacts: Vec<_> = self.artifacts("").into_iter().filter_map(with_data).collect();
+        let with_data = |(_, path): (String, PathBuf)| fs::metadata(&path).ok().map(|data| (path, data));
+        let mut artifacts: Vec<_> = names(&self.dir).filter_map(with_data).collect();
         let mut octets: u64 = artifacts.iter().map(|(_, data)| data.len()).sum();
         if artifacts.len() <= artifacts_max && octets <= octets_max {
             return Ok(());
@@ -128,12 +145,19 @@ impl Cache {
             if left <= artifacts_max && octets <= octets_max {
                 break;
             }
-            fs::remove_file(path)?;
+            self.remove(&path)?;
             left -= 1;
             octets -= data.len();
         }
         Ok(())
     }
+}
+
+/// The artifacts in a directory, by name.
+fn names(dir: &Path) -> impl Iterator<Item = (String, PathBuf)> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let named = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
+    named.filter(|(name, _)| name.ends_with(SUFFIX))
 }
 
 fn check_dir(dir: &Path) -> Result<(), String> {
@@ -223,11 +247,11 @@ mod tests {
         }
         cache.write("key", b"octets").unwrap();
         cache.prune().unwrap();
-        assert_eq!(cache.artifacts("").len(), 21, "there is room for all");
+        assert_eq!(names(&cache.dir).count(), 21, "there is room for all");
         cache.prune_to(18, 10_000).unwrap();
         assert!(!name(2).exists() && name(3).exists());
         cache.prune_to(18, 1_000).unwrap();
-        assert!(!name(10).exists() && name(11).exists(), "{:?}", cache.artifacts(""));
+        assert!(!name(10).exists() && name(11).exists());
         let written = cache.artifacts("key");
         assert_eq!(fs::metadata(&written[0]).unwrap().mode() & 0o777, 0o600);
     }

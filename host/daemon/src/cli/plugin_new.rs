@@ -42,6 +42,21 @@ const JAVASCRIPT: Files = &[
     ("wasmail-plugin.toml", include_str!("../../template/common/wasmail-plugin.toml")),
 ];
 
+const GO: Files = &[
+    (".gitignore", "/build\n"),
+    ("README.md", include_str!("../../template/common/README.md")),
+    ("go.mod", include_str!("../../template/go/go.mod.in")),
+    ("plugin.go", include_str!("../../template/go/plugin.go")),
+    ("wasmail-plugin.toml", include_str!("../../template/common/wasmail-plugin.toml")),
+];
+const PYTHON: Files = &[
+    (".gitignore", "/build\n__pycache__\n"),
+    ("README.md", include_str!("../../template/common/README.md")),
+    ("plugin.py", include_str!("../../template/python/plugin.py")),
+    ("requirements.txt", include_str!("../../template/python/requirements.txt")),
+    ("wasmail-plugin.toml", include_str!("../../template/common/wasmail-plugin.toml")),
+];
+
 /// A language that a project can be written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Lang {
@@ -53,6 +68,10 @@ pub(crate) enum Lang {
     /// On QuickJS.
     #[value(alias = "js")]
     Javascript,
+    /// By its own compiler.
+    Go,
+    /// On CPython.
+    Python,
 }
 
 impl Lang {
@@ -61,6 +80,8 @@ impl Lang {
             Self::Rust => RUST,
             Self::C => C,
             Self::Javascript => JAVASCRIPT,
+            Self::Go => GO,
+            Self::Python => PYTHON,
         };
         COMMON.iter().chain(own)
     }
@@ -71,6 +92,8 @@ impl Lang {
             Self::Rust => "rust",
             Self::C => "c",
             Self::Javascript => "javascript",
+            Self::Go => "go",
+            Self::Python => "python",
         }
     }
 
@@ -78,7 +101,8 @@ impl Lang {
     fn prepare(self) -> &'static str {
         match self {
             Self::Javascript => "npm ci",
-            Self::Rust | Self::C => "",
+            Self::Python => "pip install -r requirements.txt",
+            Self::Rust | Self::C | Self::Go => "",
         }
     }
 }
@@ -129,7 +153,7 @@ fn say_what_next(lang: Lang, name: &str, dir: &Path) {
             "Try it:    cd {dir} && cargo test\n           \
              The first test compiles the sandbox, which takes some minutes.\n"
         ),
-        Lang::C | Lang::Javascript => String::new(),
+        _ => String::new(),
     };
     say!(
         "Wrote the plugin `{name}` to {dir}.\n\n\
