@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use peers::client::Client;
@@ -172,10 +172,64 @@ fn blocklist() -> SocketAddr {
 }
 
 #[test]
-fn a_service_is_asked_over_http_where_the_operator_lets_it_be() {
-    let module = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fetches.wasm");
+fn a_plugin_uses_a_key_and_never_sees_it() {
+    let module = guest("keys.wasm");
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let key = dir.path().join("key");
+    std::fs::write(&key, [0x0b; 20]).expect("the key can be written");
+    let config = |says: &str, grants: &str, secret: &str| {
+        format!(
+            "[dns]\nreverse = \"off\"\n[[plugin]]\nname = \"keys\"\nmodule = {module:?}\n\
+             grants = [\"accept-recipients\", \"take-messages\", \"overturn-denials\"{grants}]\n\
+             config = {{ noop = \"{says}\" }}\nsecrets = {{ code = \"{secret}\" }}\n"
+        )
+    };
+    let place = format!("file:{}", key.display());
+    let heard = |says: &str, grants: &str| {
+        let server = Home::new(&config(says, grants, &place)).start();
+        let mut client = Client::greeted(server.address()).expect("the server greets");
+        let text = client.command("NOOP").expect("the server replies").text;
+        assert!(!server.log().contains("0b0b0b"), "{}", server.log());
+        text
+    };
+    // RFC 4231 section 4.2.
+    let code = "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7";
+    let text = heard("hmac code", ", \"secret\"");
+    assert!(text.contains(&format!("{code} Ok(true)")), "{text}");
+    let text = heard("hmac other", ", \"secret\"");
+    assert!(text.contains("no secret of this name"), "{text}");
+    let text = heard("hmac code", "");
+    assert!(text.contains("NotGranted"), "{text}");
+    let text = heard("suffix mx.example.co.uk", "");
+    assert!(text.contains("Some(\"example.co.uk\")"), "{text}");
+    // What is wrong is said by name, and without what it holds.
+    std::fs::write(&key, "hunter2").expect("the key can be written");
+    for (place, wrong) in [
+        (place.as_str(), "has 7 octets"),
+        ("file:/nowhere", "cannot be read"),
+        ("env:WASMAIL_NO_SUCH", "the environment has no WASMAIL_NO_SUCH"),
+        ("hunter2", "expected \\\"file:PATH\\\""),
+    ] {
+        let home = Home::new(&config("next", ", \"secret\"", place));
+        let output = home.command(&["check"]).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let wrong = wrong.replace("\\\"", "\"");
+        assert!(said.contains("plugin[0].secrets.code: ") && said.contains(&wrong), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+/// The guest of `tests/says`, as a file.
+fn guest(name: &str) -> PathBuf {
+    let module = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let guest = Kit::of_crate(support::root().join("tests/says")).component();
     std::fs::write(&module, guest).expect("the guest can be written");
+    module
+}
+
+#[test]
+fn a_service_is_asked_over_http_where_the_operator_lets_it_be() {
+    let module = guest("fetches.wasm");
     let service = service();
     let heard = |grants: &str, http: &str| {
         let config = format!(

@@ -3,8 +3,9 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use support::{Home, Server};
 
@@ -15,11 +16,12 @@ const PLUGINS: [&str; 8] =
 /// CPU time that a start with compiled plugins may take, whatever the machine: a fraction of what compiling one takes.
 const QUICK: Duration = Duration::from_millis(500);
 
-/// The files of a directory, with the time of their last change.
-fn files(folder: &Path) -> BTreeMap<String, SystemTime> {
+/// The files of a directory, with what tells one file from another of its name.
+fn files(folder: &Path) -> BTreeMap<String, u64> {
     let entries = std::fs::read_dir(folder).expect("it is there").map(|entry| entry.expect("it can be read"));
-    let changed = |entry: &std::fs::DirEntry| entry.metadata().and_then(|data| data.modified()).expect("Linux knows");
-    entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), changed(&entry))).collect()
+    // What is used is marked as used, so the time says nothing; what is written anew is another file.
+    let inode = |entry: &std::fs::DirEntry| entry.metadata().expect("it is there").ino();
+    entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), inode(&entry))).collect()
 }
 
 /// CPU time so far of all the server's threads, and of the processes that compiled for it.

@@ -8,13 +8,15 @@ use wit_parser::{Resolve, SourceMap, WorldId};
 use crate::{BuildError, Project, write};
 
 /// The contract, file by file.
-pub const WIT: [(&str, &str); 8] = [
+pub const WIT: [(&str, &str); 10] = [
     ("capabilities.wit", include_str!("../../../wit/capabilities.wit")),
     ("host.wit", include_str!("../../../wit/host.wit")),
     ("hooks.wit", include_str!("../../../wit/hooks.wit")),
     ("http.wit", include_str!("../../../wit/http.wit")),
     ("inject.wit", include_str!("../../../wit/inject.wit")),
     ("outbound.wit", include_str!("../../../wit/outbound.wit")),
+    ("public-suffix.wit", include_str!("../../../wit/public-suffix.wit")),
+    ("secret.wit", include_str!("../../../wit/secret.wit")),
     ("types.wit", include_str!("../../../wit/types.wit")),
     ("worlds.wit", include_str!("../../../wit/worlds.wit")),
 ];

@@ -1,15 +1,22 @@
 //! What stands behind the capabilities that plugins are granted.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::Value;
 use wasmail_policy::Grant;
 use wasmail_server::{InjectError, Injector};
 use wasmail_services::inject::{self, NewMessage, Outlet, Sink, Taken};
+use wasmail_services::secret::{Secret, Secrets};
 use wasmail_services::{Capabilities, Failure, dns, http, kv};
 use wasmail_smtp::own::Wish;
 
 use crate::config::{KeyPath, Mistakes, Plugin, Settings};
+
+/// Where a secret may be.
+const WHERE: &str = "expected \"file:PATH\" or \"env:VARIABLE\"";
 
 /// What stands behind the capabilities. What nobody was granted is not started.
 pub(crate) struct Services {
@@ -17,15 +24,18 @@ pub(crate) struct Services {
     store: Option<Arc<kv::Store>>,
     outlet: Outlet,
     network: Option<Arc<http::Network>>,
+    /// By the name of the plugin.
+    secrets: HashMap<String, Secrets>,
 }
 
 impl Services {
     /// Starts what some plugin was granted. Without a file the store is in memory, and gone afterwards.
-    pub(crate) fn start(settings: &Settings, file: Option<PathBuf>, mistakes: &mut Mistakes) -> Self {
+    pub(crate) fn start(settings: &Settings, base: &Path, file: Option<PathBuf>, mistakes: &mut Mistakes) -> Self {
         let needs_names = anybody_has(settings, Grant::Dns) || anybody_has(settings, Grant::Http);
         let resolver = if needs_names { resolver(settings, mistakes) } else { None };
         let names = resolver.as_ref().filter(|_| anybody_has(settings, Grant::Http));
         Self {
+            secrets: secrets(settings, base, mistakes),
             outlet: Outlet::default(),
             network: names.and_then(|resolver| network(settings, Arc::clone(resolver), mistakes)),
             resolver,
@@ -42,6 +52,7 @@ impl Services {
             dns: resolver.map(|resolver| dns::Client::new(Arc::clone(resolver), dns_quota(plugin))),
             inject: has(plugin, Grant::Inject).then(|| self.inject(plugin)),
             kv: store.map(|store| kv::Space::new(Arc::clone(store), &plugin.tenant, &plugin.name, kv_quota(plugin))),
+            secrets: self.secrets.get(&plugin.name).cloned(),
             http: network.map(|network| http_client(Arc::clone(network), plugin)),
         }
     }
@@ -76,6 +87,37 @@ impl Sink for ToQueue {
             })
         })
     }
+}
+
+/// Reads the secrets of the plugins that were granted them.
+fn secrets(settings: &Settings, base: &Path, mistakes: &mut Mistakes) -> HashMap<String, Secrets> {
+    let granted = settings.plugin.iter().enumerate().filter(|(_, plugin)| plugin.enabled && has(plugin, Grant::Secret));
+    let mut all = HashMap::new();
+    for (index, plugin) in granted {
+        let at = KeyPath::of(&["plugin"]).index(index).key("secrets");
+        let read = |(name, place): (&String, &Value), mistakes: &mut Mistakes| {
+            let octets = place.as_str().ok_or_else(|| WHERE.to_owned()).and_then(|place| octets(place, base));
+            let secret = octets.and_then(|octets| Secret::new(&octets).map_err(|error| error.to_string()));
+            secret.map_err(|why| mistakes.add(&at.key(name), why)).ok().map(|secret| (name.clone(), secret))
+        };
+        all.insert(plugin.name.clone(), plugin.secrets.iter().filter_map(|entry| read(entry, mistakes)).collect());
+    }
+    all
+}
+
+/// The octets of a secret. What goes wrong is told without them.
+fn octets(place: &str, base: &Path) -> Result<Vec<u8>, String> {
+    if let Some(path) = place.strip_prefix("file:") {
+        let path = base.join(path);
+        let mut octets = fs::read(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+        while octets.last().is_some_and(|octet| matches!(octet, b'\r' | b'\n')) {
+            octets.pop();
+        }
+        return Ok(octets);
+    }
+    let variable = place.strip_prefix("env:").ok_or(WHERE)?;
+    let value = std::env::var_os(variable).ok_or_else(|| format!("the environment has no {variable}"))?;
+    Ok(value.into_encoded_bytes())
 }
 
 fn anybody_has(settings: &Settings, grant: Grant) -> bool {

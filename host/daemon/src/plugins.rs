@@ -104,7 +104,7 @@ pub(crate) async fn load(loaded: &mut Loaded, cache: Option<&Path>, store: Optio
             return none;
         }
     };
-    let services = Services::start(&settings, store, &mut loaded.mistakes);
+    let services = Services::start(&settings, &loaded.base, store, &mut loaded.mistakes);
     let cache = cache.filter(|_| settings.engine.cache).and_then(|dir| open_cache(dir, loaded));
     let mut work = JoinSet::new();
     let mut modules: HashMap<&str, Module> = HashMap::new();

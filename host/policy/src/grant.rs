@@ -31,11 +31,13 @@ pub enum Grant {
     Inject,
     /// May ask the operator's listed origins over HTTP.
     Http,
+    /// May use the keys that the operator gave it.
+    Secret,
 }
 
 impl Grant {
     /// All grants.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Relaying,
         Self::AcceptRecipients,
         Self::EditRecipients,
@@ -48,6 +50,7 @@ impl Grant {
         Self::Kv,
         Self::Inject,
         Self::Http,
+        Self::Secret,
     ];
 
     /// The name in configuration and manifests.
@@ -66,6 +69,7 @@ impl Grant {
             Self::Kv => "kv",
             Self::Inject => "inject",
             Self::Http => "http",
+            Self::Secret => "secret",
         }
     }
 }

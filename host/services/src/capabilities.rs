@@ -1,5 +1,6 @@
 //! What one binding was granted, and what one hook call has used of it.
 
+use crate::secret::Secrets;
 use crate::{dns, http, inject, kv};
 
 /// The capabilities of one binding. What is not there was not granted.
@@ -13,13 +14,15 @@ pub struct Capabilities {
     pub inject: Option<inject::Client>,
     /// Requests over HTTP.
     pub http: Option<http::Client>,
+    /// Keys that it uses and never sees.
+    pub secrets: Option<Secrets>,
 }
 
 impl Capabilities {
     /// Nothing is granted.
     #[must_use]
     pub const fn none() -> Self {
-        Self { dns: None, kv: None, inject: None, http: None }
+        Self { dns: None, kv: None, inject: None, http: None, secrets: None }
     }
 }
 

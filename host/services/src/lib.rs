@@ -11,6 +11,8 @@ pub mod http;
 pub mod inject;
 pub mod kv;
 mod rate;
+pub mod secret;
+pub mod suffix;
 
 pub use capabilities::{Capabilities, Used};
 pub use failure::Failure;

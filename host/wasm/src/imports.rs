@@ -9,6 +9,7 @@ mod inject;
 mod kv;
 mod log;
 mod message;
+mod secret;
 mod stdio;
 
 use wasmtime::Engine;
@@ -34,6 +35,8 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     policy::log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::capability::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::dns::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    policy::secret::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    policy::public_suffix::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::inject::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::kv::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::http::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;

@@ -8,7 +8,8 @@ use std::io::Read;
 use serde::Deserialize;
 use wasmail_guest::{
     Banner, Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Fate, Message, ObjectingOutcome,
-    Outcome, Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, http, plugin,
+    Outcome, Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, http, plugin, public_suffix,
+    secret,
 };
 
 /// What to say at which hook, by the hook's name: a verdict's name, and perhaps a text after a space.
@@ -57,6 +58,18 @@ impl Says {
 fn fetched(url: &str) -> String {
     match http::get(url).fetch() {
         Ok(response) => format!("{} {}", response.status, String::from_utf8_lossy(&response.body)),
+        Err(failure) => format!("{failure:?}"),
+    }
+}
+
+/// The code of a text by a secret, and whether it is verified.
+fn code(name: &str) -> String {
+    let verified = |code: &[u8]| secret::verify_hmac_sha256(name, b"Hi There", code);
+    match secret::hmac_sha256(name, b"Hi There") {
+        Ok(code) => {
+            let hex: String = code.iter().map(|octet| format!("{octet:02x}")).collect();
+            format!("{hex} {:?}", verified(&code))
+        }
         Err(failure) => format!("{failure:?}"),
     }
 }
@@ -113,10 +126,14 @@ impl Plugin for Says {
         })
     }
 
-    /// `fetch URL` replies with what is there.
+    /// `fetch URL` replies with what is there, `hmac SECRET` with a code, `suffix NAME` with its registrable domain.
     fn noop(&self, _: &Connection) -> ReplyingOutcome {
-        if let Some(url) = self.0.get("noop").and_then(|saying| saying.strip_prefix("fetch ")) {
-            return replying(Some(&fetched(url)));
+        let asked = self.0.get("noop").and_then(|saying| saying.split_once(' '));
+        match asked {
+            Some(("fetch", url)) => return replying(Some(&fetched(url))),
+            Some(("hmac", name)) => return replying(Some(&code(name))),
+            Some(("suffix", name)) => return replying(Some(&format!("{:?}", public_suffix::registrable_domain(name)))),
+            _ => {}
         }
         answer!(self, "noop", ReplyingOutcome, replying)
     }

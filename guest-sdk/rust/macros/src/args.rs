@@ -5,7 +5,7 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Expr, ExprArray, ExprLit, Ident, Lit, Meta, MetaNameValue, Result, Token};
 
 /// Grants of the contract, so that a typing error is found by the compiler.
-const GRANTS: [&str; 12] = [
+const GRANTS: [&str; 13] = [
     "relaying",
     "accept-recipients",
     "edit-recipients",
@@ -18,6 +18,7 @@ const GRANTS: [&str; 12] = [
     "kv",
     "inject",
     "http",
+    "secret",
 ];
 
 /// Facts of the contract's `footprint`.

@@ -26,6 +26,8 @@ macro_rules! export_world {
                     "wasmail:policy/capability@0.1.0": crate::bindings::wasmail::policy::capability,
                     "wasmail:policy/dns@0.1.0": crate::bindings::wasmail::policy::dns,
                     "wasmail:policy/inject@0.1.0": crate::bindings::wasmail::policy::inject,
+                    "wasmail:policy/secret@0.1.0": crate::bindings::wasmail::policy::secret,
+                    "wasmail:policy/public-suffix@0.1.0": crate::bindings::wasmail::policy::public_suffix,
                     "wasmail:policy/kv@0.1.0": crate::bindings::wasmail::policy::kv,
                     "wasmail:policy/http@0.1.0": crate::bindings::wasmail::policy::http,
                 },

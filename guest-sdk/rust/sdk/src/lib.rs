@@ -52,12 +52,14 @@ mod message;
 mod network;
 mod outcome;
 mod plugin;
+pub mod public_suffix;
 mod read;
 
 #[doc(hidden)]
 pub mod rt;
 #[cfg(not(target_family = "wasm"))]
 pub mod schema;
+pub mod secret;
 mod status;
 
 pub use bindings::describe::exports::wasmail::policy::describe::{Facts, Footprint, Manifest};

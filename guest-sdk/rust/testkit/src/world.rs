@@ -8,6 +8,7 @@ use wasmail_services::dns::{Answer, Client, Data, Mx, Outcome, Query, Quota, Rec
 use wasmail_services::http;
 use wasmail_services::inject::{self, NewMessage, Outlet, Sink, Taken};
 use wasmail_services::kv::{self, Space, Store, StoreConfig};
+use wasmail_services::secret::Secret;
 use wasmail_services::{Capabilities, Failure};
 use wasmail_smtp::Limits;
 use wasmail_smtp::own::{OwnMessage, Wish};
@@ -21,6 +22,8 @@ const TTL: u32 = 300;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct World {
     dns: Vec<(Query, Result<Answer, Failure>)>,
+    /// By name; each was seen to be one.
+    secrets: Vec<(String, String)>,
     /// What plugins have sent, in all sessions of the kit.
     pub(crate) sent: Sent,
     http: Vec<((String, String), Result<http::Response, Failure>)>,
@@ -67,6 +70,14 @@ impl World {
         Ok(())
     }
 
+    /// Adds a secret: `NAME TEXT`.
+    pub(crate) fn add_secret(&mut self, line: &str) -> Result<(), String> {
+        let (name, text) = line.split_once(' ').ok_or("expected NAME TEXT")?;
+        Secret::new(text.as_bytes()).map_err(|error| error.to_string())?;
+        self.secrets.push((name.to_owned(), text.to_owned()));
+        Ok(())
+    }
+
     /// What a binding with these grants may use.
     ///
     /// The store is in memory and lasts as long as the session.
@@ -80,11 +91,16 @@ impl World {
         };
         let network = || http::Network::of_list(self.http.iter().cloned());
         let http = || http::Client::new(network(), Vec::new(), http::Reach::default(), http::Quota::default());
+        let secrets = || {
+            let named = |(name, text): &(String, String)| Some((name.clone(), Secret::new(text.as_bytes()).ok()?));
+            self.secrets.iter().filter_map(named).collect()
+        };
         Capabilities {
             dns: grants.has(Grant::Dns).then(dns),
             kv: grants.has(Grant::Kv).then(kv),
             http: grants.has(Grant::Http).then(http),
             inject: grants.has(Grant::Inject).then(inject),
+            secrets: grants.has(Grant::Secret).then(secrets),
         }
     }
 }

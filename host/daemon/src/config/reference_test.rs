@@ -24,7 +24,9 @@ fn uncommented() -> String {
 /// The keys that a text sets, lists as if they had one element, and without what is in plugins' own tables.
 fn keys(text: &str) -> BTreeSet<String> {
     fn walk(value: &toml::Value, at: &KeyPath, into: &mut BTreeSet<String>) {
-        let is_free = at.to_string() == "plugin[0].config" || at.to_string() == "listener[0].limits";
+        let is_free = at.to_string() == "plugin[0].config"
+            || at.to_string() == "plugin[0].secrets"
+            || at.to_string() == "listener[0].limits";
         match value {
             toml::Value::Table(table) if !is_free => table.iter().for_each(|(key, value)| {
                 into.insert(at.key(key).to_string());

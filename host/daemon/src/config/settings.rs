@@ -323,6 +323,8 @@ section! {
         inject: PluginInject = PluginInject::default(),
         /// Whom it may ask over HTTP, when that is granted.
         http: PluginHttp = PluginHttp::default(),
+        /// Keys that it may use, when that is granted.
+        secrets: Table = Table::new(),
         /// What the plugin itself is told.
         config: Table = Table::new(),
     }
