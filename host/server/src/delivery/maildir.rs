@@ -201,9 +201,10 @@ fn make_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Makes `tmp`, `new` and `cur`, and sees to it that their names survive a power cut.
+/// Makes `new` and `cur`, sees to it that their names survive a power cut, and then makes `tmp`: who finds that, and many may
+/// deliver at once, finds all of them.
 fn make_maildir(root: &Path, dir: &Path, sync: bool) -> io::Result<()> {
-    for sub in ["tmp", "new", "cur"] {
+    for sub in ["new", "cur"] {
         make_dir(&dir.join(sub))?;
     }
     if sync {
@@ -211,9 +212,43 @@ fn make_maildir(root: &Path, dir: &Path, sync: bool) -> io::Result<()> {
             sync_dir(made)?;
         }
     }
-    Ok(())
+    make_dir(&dir.join("tmp"))
 }
 
 fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn the_first_messages_of_a_maildir_may_come_at_the_same_time() {
+        const AT_ONCE: usize = 4;
+        let root = tempfile::tempdir().unwrap();
+        let config = MaildirConfig {
+            root: root.path().to_owned(),
+            layout: MaildirLayout::PerRecipient,
+            hostname: "mx.example.test".to_owned(),
+            sync: false,
+        };
+        let maildir = Maildir::open(config, None).unwrap();
+        for round in 0..500 {
+            let (dir, barrier) = (root.path().join(format!("example.test/{round}")), Barrier::new(AT_ONCE));
+            std::thread::scope(|scope| {
+                for number in 0..AT_ONCE {
+                    let place = Place { dir: dir.clone(), name: number.to_string() };
+                    let (maildir, barrier) = (&maildir, &barrier);
+                    scope.spawn(move || {
+                        barrier.wait();
+                        drop(maildir.create(&place).unwrap());
+                        place.publish().unwrap();
+                    });
+                }
+            });
+        }
+    }
 }
