@@ -38,4 +38,5 @@ dialogues! {
     local_domains: "local-domains",
     record_envelope: "record-envelope",
     relay: "relay",
+    vacation: "vacation",
 }
