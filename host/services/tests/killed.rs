@@ -91,7 +91,11 @@ fn look(dir: &Path) -> i64 {
             let of: i64 = entry.key["entry/".len()..].parse().expect("the key is whole");
             assert!(expected.contains(&of) && entry.value == [b'x'; 500], "{} beside {number}", entry.key);
         }
-        assert!(page.entries.len() >= (number - 1).clamp(0, 9) as usize, "{} entries beside {number}", page.entries.len());
+        assert!(
+            page.entries.len() >= (number - 1).clamp(0, 9) as usize,
+            "{} entries beside {number}",
+            page.entries.len()
+        );
         number
     })
 }
