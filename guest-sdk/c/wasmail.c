@@ -295,6 +295,19 @@ const wm_plugin_results *wm_results_of(const wm_results *results, const char *pl
     return NULL;
 }
 
+static const wasmail_policy_types_user_password_t *shown(const wm_auth_attempt *attempt) {
+    bool password = attempt->credentials.is_some && attempt->credentials.val.tag == WASMAIL_POLICY_TYPES_CREDENTIALS_PASSWORD;
+    return password ? &attempt->credentials.val.val.password : NULL;
+}
+
+wm_str wm_user(const wm_auth_attempt *attempt) {
+    return shown(attempt) ? shown(attempt)->user : NOTHING;
+}
+
+wm_str wm_password(const wm_auth_attempt *attempt) {
+    return shown(attempt) ? shown(attempt)->password : NOTHING;
+}
+
 static plugin_list_string_t values(const char *name) {
     plugin_list_string_t list;
     wm_str asked = wm_c(name);

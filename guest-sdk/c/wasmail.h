@@ -26,6 +26,7 @@ typedef plugin_string_t wm_str;
 typedef wasmail_policy_types_connection_t wm_connection;
 typedef wasmail_policy_types_transaction_t wm_transaction;
 typedef wasmail_policy_types_recipient_t wm_recipient;
+typedef wasmail_policy_types_auth_attempt_t wm_auth_attempt;
 typedef wasmail_policy_types_denial_t wm_denial;
 typedef wasmail_policy_types_fate_t wm_fate;
 typedef wasmail_policy_types_list_note_t wm_notes;
@@ -78,6 +79,10 @@ wm_str wm_note(const wm_notes *notes, const char *pointer);
 long long wm_note_int(const wm_notes *notes, const char *pointer, long long otherwise);
 /* What a plugin recorded, or NULL. */
 const wm_plugin_results *wm_results_of(const wm_results *results, const char *plugin);
+
+/* The user's name and the password; ptr is NULL without the grant `credentials`. */
+wm_str wm_user(const wm_auth_attempt *attempt);
+wm_str wm_password(const wm_auth_attempt *attempt);
 
 /* The message, at part, data-post, queue and queue-outbound; to read it elsewhere traps. There is more of it in plugin.h:
  * the functions wasmail_policy_message_*. */
@@ -240,6 +245,17 @@ void wm_end_call(wm_connection *c, wm_transaction *t, wm_recipient *r);
 #define WM_DATA_POST(c, t) WM_T_HOOK_(data_post, outcome, c, t)
 #define WM_QUEUE(c, t) WM_T_HOOK_(queue, replying_outcome, c, t)
 #define WM_QUEUE_OUTBOUND(c, t) WM_T_HOOK_(queue_outbound, replying_outcome, c, t)
+
+/* wm_user and wm_password show what the client has shown. */
+#define WM_AUTH(c, a)                                                                                                   \
+    static wm_outcome wm_on_auth(const wm_connection *c, const wm_auth_attempt *a);                                     \
+    void exports_wasmail_policy_hook_auth_auth(wm_connection *c_, wm_auth_attempt *a_,                                  \
+                                               wasmail_policy_types_replying_outcome_t *ret) {                          \
+        wm_to_replying_outcome(wm_on_auth(c_, a_), ret);                                                                \
+        wasmail_policy_types_auth_attempt_free(a_);                                                                     \
+        wm_end_call(c_, NULL, NULL);                                                                                    \
+    }                                                                                                                   \
+    static wm_outcome wm_on_auth(const wm_connection *c, const wm_auth_attempt *a)
 
 /* The part is one of message.wit's mime-part. */
 #define WM_PART(c, t, p)                                                                                                \

@@ -138,6 +138,11 @@ export const message: {
   /** The body, in pieces of at most 65 536 octets. */
   body(piece?: number): Generator<Uint8Array>;
 };
+export interface AuthAttempt {
+  mechanism: string;
+  /** None without the grant `credentials`. */
+  credentials: { tag: "password"; val: { user: string; password: string } } | null;
+}
 export interface Denial {
   hook: string;
   plugin: string;

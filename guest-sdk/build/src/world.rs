@@ -22,7 +22,7 @@ pub const WIT: [(&str, &str); 10] = [
 ];
 
 /// The hooks that a plugin may have, with `configure`, in the order of a session.
-pub const HOOKS: [&str; 25] = [
+pub const HOOKS: [&str; 26] = [
     "configure",
     "connect-init",
     "lookup-rdns",
@@ -30,6 +30,7 @@ pub const HOOKS: [&str; 25] = [
     "helo",
     "ehlo",
     "capabilities",
+    "auth",
     "unrecognized-command",
     "noop",
     "rset",

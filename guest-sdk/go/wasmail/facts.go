@@ -42,3 +42,12 @@ func LocalPart(address string) string {
 	}
 	return address
 }
+
+// Credentials are what the client has shown; ok is false without the grant credentials.
+func Credentials(a *AuthAttempt) (user, password string, ok bool) {
+	if a.Credentials.IsNone() {
+		return "", "", false
+	}
+	shown := a.Credentials.Some().Password()
+	return shown.User, shown.Password, true
+}

@@ -39,6 +39,7 @@ type Plugin struct {
 	Helo                func(c *Connection) *Answer
 	Ehlo                func(c *Connection) *Answer
 	Capabilities        func(c *Connection) *Answer
+	Auth                func(c *Connection, a *AuthAttempt) *Answer
 	UnrecognizedCommand func(c *Connection) *Answer
 	Noop                func(c *Connection) *Answer
 	Rset                func(c *Connection) *Answer

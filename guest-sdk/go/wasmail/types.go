@@ -14,6 +14,7 @@ type (
 	Parameter     = wasmail_policy_types.Parameter
 	NoteValue     = wasmail_policy_types.Note
 	PluginResults = wasmail_policy_types.PluginResults
+	AuthAttempt   = wasmail_policy_types.AuthAttempt
 	Denial        = wasmail_policy_types.Denial
 	Fate          = wasmail_policy_types.Fate
 	MimePart      = wasmail_policy_message.MimePart

@@ -15,6 +15,7 @@ A plugin is a module with a `manifest` and a function for each of its hooks, by 
 
 from wit_world.imports.message import Address, DateTime, Field, Media, MimePart, PassedLimit, Structure
 from wit_world.imports.types import (
+    AuthAttempt,
     BodyType,
     Connection,
     Denial,
@@ -41,13 +42,14 @@ from .answer import (
     overturn,
     read_as,
 )
-from .facts import domain, local_part, note, results
+from .facts import credentials, domain, local_part, note, results
 from .log import log
 from .manifest import Footprint, Manifest
 
 __all__ = [
     "Address",
     "Answer",
+    "AuthAttempt",
     "BodyType",
     "Connection",
     "DateTime",
@@ -68,6 +70,7 @@ __all__ = [
     "Structure",
     "Transaction",
     "accept",
+    "credentials",
     "deny",
     "deny_disconnect",
     "deny_soft",

@@ -3,7 +3,7 @@
 import json
 from typing import Any, Optional, Union
 
-from wit_world.imports.types import Connection, PluginResults, Transaction
+from wit_world.imports.types import AuthAttempt, Connection, PluginResults, Transaction
 
 
 def note(of: Union[Connection, Transaction], pointer: str, default: Any = None) -> Any:
@@ -20,6 +20,12 @@ def results(of: Union[Connection, Transaction], plugin: str) -> Optional[PluginR
         if found.plugin == plugin:
             return found
     return None
+
+
+def credentials(attempt: AuthAttempt) -> Optional[tuple[str, str]]:
+    """The user's name and the password; nothing without the grant `credentials`."""
+    shown = attempt.credentials
+    return None if shown is None else (shown.value.user, shown.value.password)
 
 
 def domain(address: str) -> str:

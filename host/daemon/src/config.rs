@@ -21,8 +21,8 @@ pub(crate) use load::REFERENCE;
 pub(crate) use mistake::{Mistakes, Severity};
 pub(crate) use place::{KeyPath, Sources};
 pub(crate) use settings::{
-    DeliveryKind, Instance, LineEndings, Listener, Log, LogFormat, MaildirLayout, OnFault, Plugin, ReverseDns, Route,
-    Settings,
+    Auth, DeliveryKind, Instance, LineEndings, Listener, Log, LogFormat, MaildirLayout, Mechanism, OnFault, Plugin,
+    ReverseDns, Route, Settings,
 };
 pub(crate) use validate::{listener_limits, next_hop};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
-use wasmail_policy::{Binding, FaultRule, Grant, Grants};
+use wasmail_policy::{Binding, FaultRule, Grant, Grants, Hook};
 use wasmail_services::Capabilities;
 use wasmail_services::inject::Outlet;
 use wasmail_wasm::{
@@ -17,7 +17,7 @@ use wasmail_wasm::{
 
 use crate::capabilities::Services;
 use crate::cli::compile;
-use crate::config::{self, Instance, KeyPath, Loaded, OnFault, Plugin, Settings, Size, nearest};
+use crate::config::{self, Instance, KeyPath, Loaded, Mistakes, OnFault, Plugin, Settings, Size, nearest};
 use crate::paths;
 
 /// What a module that comes with the server begins with.
@@ -118,7 +118,26 @@ pub(crate) async fn load(loaded: &mut Loaded, cache: Option<&Path>, store: Optio
     let mut done = work.join_all().await;
     done.sort_by_key(|done| done.index);
     done.iter().for_each(|done| done.complain(loaded));
-    Plugins { plugins: done.into_iter().filter_map(|done| done.plugin).collect(), outlet: services.outlet() }
+    let all = done.iter().all(|done| done.plugin.is_some());
+    let plugins =
+        Plugins { plugins: done.into_iter().filter_map(|done| done.plugin).collect(), outlet: services.outlet() };
+    if all {
+        nobody_vouches(&settings, &plugins, &mut loaded.mistakes);
+    }
+    plugins
+}
+
+/// Where clients may authenticate, somebody has to vouch for them.
+fn nobody_vouches(settings: &Settings, plugins: &Plugins, mistakes: &mut Mistakes) {
+    let vouches =
+        |plugin: &LoadedPlugin| plugin.info().hooks.contains(Hook::Auth) && plugin.grants.has(Grant::Credentials);
+    for (index, listener) in settings.listener.iter().enumerate().filter(|(_, listener)| listener.auth) {
+        if !plugins.in_order(listener.plugins.as_deref()).into_iter().any(vouches) {
+            let what = "no plugin here vouches for clients: every password is refused";
+            let help = "add a plugin with the hook `auth` and grants = [\"credentials\"]";
+            mistakes.add_with_help(&KeyPath::of(&["listener"]).index(index).key("auth"), what, help);
+        }
+    }
 }
 
 fn engine_config(settings: &Settings) -> EngineConfig {

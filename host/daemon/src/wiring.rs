@@ -10,7 +10,7 @@ use wasmail_server::{
     ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, MaildirConfig, NextHopConfig,
     ServerConfig, SpoolConfig,
 };
-use wasmail_smtp::SessionConfig;
+use wasmail_smtp::{AuthConfig, SessionConfig};
 
 use crate::config::{self, DeliveryKind, LineEndings, Mistakes, ReverseDns, Settings};
 use crate::paths;
@@ -43,6 +43,7 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins) -> ListenerCon
             LineEndings::Strict => wasmail_smtp::LineEndings::Strict,
             LineEndings::Normalise => wasmail_smtp::LineEndings::Normalise,
         },
+        auth: listener.auth.then(|| auth(&settings.auth)),
     };
     let chain = Chain::new(plugins.bindings(listener.plugins.as_deref()));
     ListenerConfig {
@@ -52,6 +53,20 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins) -> ListenerCon
         chain: Arc::new(chain.with_routes(settings.route.iter().map(|route| route.name.clone()).collect())),
         reverse_dns: reverse_dns(listener.reverse_dns.unwrap_or(settings.dns.reverse)),
         relaying: listener.relaying,
+    }
+}
+
+fn auth(auth: &config::Auth) -> AuthConfig {
+    let mechanism = |mechanism: &config::Mechanism| match mechanism {
+        config::Mechanism::Plain => wasmail_smtp::Mechanism::Plain,
+        config::Mechanism::Login => wasmail_smtp::Mechanism::Login,
+    };
+    AuthConfig {
+        mechanisms: auth.mechanisms.iter().map(mechanism).collect(),
+        without_tls: auth.without_tls,
+        attempts: auth.attempts,
+        failure_delay: auth.failure_delay,
+        relaying: auth.relaying,
     }
 }
 
@@ -139,6 +154,7 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_server() {
         let settings = defaults();
+        assert_eq!(auth(&settings.auth), AuthConfig::default());
         assert_eq!(connections(&settings), ConnectionLimits::default());
         assert_eq!(dns(&settings), DnsConfig::default());
         assert_eq!(retry(&settings), Policy::default());

@@ -139,7 +139,8 @@ impl Chain {
             return None;
         }
         let shown = context.body(body);
-        let answer = binding.plugin.ask(&Question { hook, context, body: shown.as_ref() }).await;
+        let answer =
+            binding.plugin.ask(&Question { hook, context, body: shown.as_ref(), grants: binding.grants }).await;
         let prepared = binding.prepare(hook, context, body, &answer).await;
         binding.judge(hook, context, answer, prepared, &self.routes)
     }
@@ -158,7 +159,7 @@ impl Chain {
         // are skipped: then those after it have been left waiting.
         while !waiting.is_empty() {
             let shown = context.body(body);
-            let answers = together::ask(&waiting, &Question { hook, context, body: shown.as_ref() }).await;
+            let answers = together::ask(&waiting, hook, context, shown.as_ref()).await;
             for (binding, answer) in waiting.drain(..answers.len()).zip(answers) {
                 let prepared = binding.prepare(hook, context, body, &answer).await;
                 let decision = binding.judge(hook, context, answer, prepared, &self.routes);
@@ -249,7 +250,7 @@ impl FaultRule {
 mod tests {
     use super::*;
     use crate::fixture::{block_on, connection};
-    use crate::{BoxFuture, HookSet, Mutation, Scope};
+    use crate::{BoxFuture, Credentials, Grant, HookSet, Mutation, Scope, Subject};
     use serde_json::json;
     use std::time::Duration;
 
@@ -351,6 +352,36 @@ mod tests {
         assert_eq!((decision.verdict, decision.fault), (Verdict::DenySoft(None), true));
         assert!(context.notes.is_empty() && !context.connection.relaying);
         assert_eq!(context.trail.steps()[0].verdict, "rejected");
+    }
+
+    /// A plugin that vouches for everybody, and denies whom it cannot see.
+    struct Vouches;
+
+    impl Plugin for Vouches {
+        fn hooks(&self) -> HookSet {
+            [Hook::Auth].into_iter().collect()
+        }
+
+        fn ask<'a>(&'a self, question: &'a Question<'a>) -> BoxFuture<'a, Answer> {
+            let (mechanism, shown) = question.credentials().unwrap();
+            assert_eq!(mechanism, "PLAIN");
+            assert_eq!(shown.is_some(), question.grants.has(Grant::Credentials));
+            let outcome = Ok(Outcome { verdict: Verdict::Accept(None), mutations: Vec::new() });
+            Box::pin(async { Answer { outcome, elapsed: Duration::ZERO } })
+        }
+    }
+
+    #[test]
+    fn only_who_was_granted_credentials_sees_them_and_vouches() {
+        for granted in [false, true] {
+            let grants = granted.then_some(Grant::Credentials).into_iter().collect();
+            let chain = Chain::new(vec![Binding { grants, ..binding("vouches", FaultRule::Defer, Vouches) }]);
+            let mut context = Context::new(connection());
+            let credentials = Credentials { mechanism: "PLAIN", user: "tim".into(), password: "tanstaaf".into() };
+            context.subject = Subject::Credentials(credentials);
+            let decision = block_on(chain.ask(Hook::Auth, &mut context, None));
+            assert_eq!((decision.verdict == Verdict::Accept(None), decision.fault), (granted, !granted));
+        }
     }
 
     #[test]

@@ -89,6 +89,8 @@ pub enum Subject {
     /// Nothing more.
     #[default]
     None,
+    /// `auth`: what the client has shown.
+    Credentials(Credentials),
     /// `deny`: what a plugin refused.
     Denial(Denial),
     /// `vrfy`: the argument.
@@ -104,6 +106,24 @@ pub enum Subject {
     QueueId(String),
     /// `reset-transaction`: how the transaction ended.
     Fate(Fate),
+}
+
+/// What a client authenticates with (RFC 4954). Only bindings with the grant `credentials` see more than the mechanism.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// SASL mechanism, such as `PLAIN`.
+    pub mechanism: &'static str,
+    /// Who the client says that it is: the authentication identity (RFC 4616).
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+/// Without the secret: what is printed may land in a log.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("mechanism", &self.mechanism).finish_non_exhaustive()
+    }
 }
 
 /// A refusal of a plugin's that another may overturn.

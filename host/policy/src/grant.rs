@@ -33,11 +33,13 @@ pub enum Grant {
     Http,
     /// May use the keys that the operator gave it.
     Secret,
+    /// May see what clients authenticate with, and vouch for them.
+    Credentials,
 }
 
 impl Grant {
     /// All grants.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Relaying,
         Self::AcceptRecipients,
         Self::EditRecipients,
@@ -51,6 +53,7 @@ impl Grant {
         Self::Inject,
         Self::Http,
         Self::Secret,
+        Self::Credentials,
     ];
 
     /// The name in configuration and manifests.
@@ -70,6 +73,7 @@ impl Grant {
             Self::Inject => "inject",
             Self::Http => "http",
             Self::Secret => "secret",
+            Self::Credentials => "credentials",
         }
     }
 }

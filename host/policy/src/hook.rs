@@ -18,6 +18,8 @@ pub enum Hook {
     Ehlo,
     /// EHLO is about to be answered with the extensions that are offered.
     Capabilities,
+    /// The client has shown credentials.
+    Auth,
     /// A command that the host does not know.
     UnrecognizedCommand,
     /// NOOP.
@@ -58,13 +60,14 @@ pub enum Hook {
 
 impl Hook {
     /// All hooks in the order of a session.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::ConnectInit,
         Self::LookupRdns,
         Self::Connect,
         Self::Helo,
         Self::Ehlo,
         Self::Capabilities,
+        Self::Auth,
         Self::UnrecognizedCommand,
         Self::Noop,
         Self::Rset,
@@ -95,6 +98,7 @@ impl Hook {
             Self::Helo => "helo",
             Self::Ehlo => "ehlo",
             Self::Capabilities => "capabilities",
+            Self::Auth => "auth",
             Self::UnrecognizedCommand => "unrecognized-command",
             Self::Noop => "noop",
             Self::Rset => "rset",

@@ -25,7 +25,7 @@ mod verdict;
 
 pub use apply::{PartError, Rejected, Why};
 pub use chain::{Binding, Chain, Decision, FaultRule};
-pub use context::{Context, Denial, Fate, Step, Subject, Trail, TransactionContext};
+pub use context::{Context, Credentials, Denial, Fate, Step, Subject, Trail, TransactionContext};
 pub use fault::Fault;
 pub use footprint::{Fact, Facts, Footprint, Undeclared};
 pub use grant::{Grant, Grants};

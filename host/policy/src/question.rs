@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Context, Fault, Footprint, Hook, HookSet, Mutation, Verdict};
+use crate::{Context, Credentials, Fault, Footprint, Grant, Grants, Hook, HookSet, Mutation, Subject, Verdict};
 
 /// A future in a box, as every call of a plugin is.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -19,6 +19,18 @@ pub struct Question<'a> {
     pub context: &'a Context,
     /// The body of the message, at the hooks that have one.
     pub body: Option<&'a Arc<dyn Body>>,
+    /// What the one who is asked was granted.
+    pub grants: Grants,
+}
+
+impl Question<'_> {
+    /// At `auth`: the mechanism, and what the client has shown, if the one who is asked may see it.
+    #[must_use]
+    pub fn credentials(&self) -> Option<(&'static str, Option<&Credentials>)> {
+        let Subject::Credentials(credentials) = &self.context.subject else { return None };
+        let granted = self.grants.has(Grant::Credentials);
+        Some((credentials.mechanism, granted.then_some(credentials)))
+    }
 }
 
 /// The body of a message, readable at any place while it waits for its verdict.

@@ -8,9 +8,10 @@
 mod tests;
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use crate::{Answer, Binding, BoxFuture, Footprint, Question};
+use crate::{Answer, Binding, Body, BoxFuture, Context, Footprint, Hook, Question};
 
 /// Plugins that are asked at the same time. Each needs an instance of its own meanwhile, so that one message could
 /// otherwise occupy a good part of all instances.
@@ -38,9 +39,17 @@ fn joins(bindings: &[Binding], group: &[usize], at: usize) -> bool {
 
 /// Puts a question to all of them. Returns the answers of the first ones in order, at least one: up to the first that
 /// seems to decide. What the others would have said is not waited for.
-pub(crate) async fn ask(bindings: &[&Binding], question: &Question<'_>) -> Vec<Answer> {
-    let mut calls: Vec<Call<'_>> = bindings.iter().map(|binding| Call::new(binding, question)).collect();
-    let needed = poll_fn(|task| advance(&mut calls, question, task)).await;
+pub(crate) async fn ask(
+    bindings: &[&Binding],
+    hook: Hook,
+    context: &Context,
+    body: Option<&Arc<dyn Body>>,
+) -> Vec<Answer> {
+    let question = |binding: &&Binding| Question { hook, context, body, grants: binding.grants };
+    let questions: Vec<Question<'_>> = bindings.iter().map(question).collect();
+    let mut calls: Vec<Call<'_>> =
+        bindings.iter().zip(&questions).map(|(binding, question)| Call::new(binding, question)).collect();
+    let needed = poll_fn(|task| advance(&mut calls, hook, task)).await;
     calls.truncate(needed);
     calls.into_iter().filter_map(|call| call.answer).collect()
 }
@@ -59,7 +68,7 @@ impl<'a> Call<'a> {
 }
 
 /// Goes on with all that have not answered. Ready with the number of calls that count.
-fn advance(calls: &mut [Call<'_>], question: &Question<'_>, task: &mut TaskContext<'_>) -> Poll<usize> {
+fn advance(calls: &mut [Call<'_>], hook: Hook, task: &mut TaskContext<'_>) -> Poll<usize> {
     let mut all_before_answered = true;
     for (at, call) in calls.iter_mut().enumerate() {
         if call.answer.is_none()
@@ -68,7 +77,7 @@ fn advance(calls: &mut [Call<'_>], question: &Question<'_>, task: &mut TaskConte
             call.answer = Some(answer);
         }
         match &call.answer {
-            Some(answer) if all_before_answered && call.binding.seems_to_decide(question.hook, answer) => {
+            Some(answer) if all_before_answered && call.binding.seems_to_decide(hook, answer) => {
                 return Poll::Ready(at + 1);
             }
             Some(_) => {}

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpStream;
 use tokio::sync::futures::Notified;
@@ -271,14 +271,14 @@ impl Client<'_, '_> {
         }
         let body = if hook.has_message() { self.receiving.body(self.house).await } else { None };
         let decision = self.listener.chain.ask(hook, self.session.context_mut(), body.as_ref()).await;
-        self.wait_as_asked().await;
+        let delay = std::mem::take(&mut self.session.context_mut().delay) + self.session.penalty(&decision);
+        self.wait_before_reply(delay).await;
         self.now = now();
         decision
     }
 
-    /// The delay that plugins asked for, ended early when the server closes.
-    async fn wait_as_asked(&mut self) {
-        let delay = std::mem::take(&mut self.session.context_mut().delay);
+    /// What plugins asked for and guesses cost, ended early when the server closes.
+    async fn wait_before_reply(&mut self, delay: Duration) {
         if delay.is_zero() {
             return;
         }

@@ -1,5 +1,7 @@
 //! Parses command lines (RFC 5321 §4.1) into values that cannot hold nonsense.
 
+use std::fmt;
+
 use wasmail_mail::{
     AddressError, BodyType, ForwardPath, Hello, HelloVerb, Parameter, ParameterError, Recipient, ReversePath,
 };
@@ -12,6 +14,8 @@ const HELLO_MAX: usize = 255;
 pub enum Command {
     /// `EHLO` or `HELO`.
     Hello(Hello),
+    /// `AUTH` (RFC 4954).
+    Auth(AuthCommand),
     /// `MAIL FROM:`.
     Mail(Mail),
     /// `RCPT TO:`.
@@ -47,6 +51,22 @@ pub struct Mail {
     pub smtputf8: bool,
 }
 
+/// The arguments of `AUTH`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AuthCommand {
+    /// SASL mechanism, as it was sent.
+    pub mechanism: String,
+    /// The initial response, in base64 or `=`, when there is one.
+    pub response: Option<Vec<u8>>,
+}
+
+/// Without the response, which is a secret.
+impl fmt::Debug for AuthCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthCommand").field("mechanism", &self.mechanism).finish_non_exhaustive()
+    }
+}
+
 impl Command {
     /// Parses a command line without its CRLF. A path of more than `path_max` octets is refused.
     ///
@@ -60,6 +80,7 @@ impl Command {
         match verb {
             Verb::Ehlo => hello(HelloVerb::Ehlo, argument).map(Self::Hello),
             Verb::Helo => hello(HelloVerb::Helo, argument).map(Self::Hello),
+            Verb::Auth => auth(argument).map(Self::Auth),
             Verb::Mail => Mail::parse(argument, path_max).map(Self::Mail),
             Verb::Rcpt => rcpt(argument, path_max).map(Self::Rcpt),
             Verb::Data => alone(Self::Data, argument),
@@ -75,6 +96,7 @@ impl Command {
 
 #[derive(Clone, Copy)]
 enum Verb {
+    Auth,
     Ehlo,
     Helo,
     Mail,
@@ -90,7 +112,7 @@ enum Verb {
 
 impl Verb {
     fn parse(verb: &[u8]) -> Result<Self, CommandError> {
-        const KNOWN: [(&str, Verb); 11] = [
+        const KNOWN: [(&str, Verb); 12] = [
             ("MAIL", Verb::Mail),
             ("RCPT", Verb::Rcpt),
             ("DATA", Verb::Data),
@@ -98,6 +120,7 @@ impl Verb {
             ("HELO", Verb::Helo),
             ("RSET", Verb::Rset),
             ("NOOP", Verb::Noop),
+            ("AUTH", Verb::Auth),
             ("QUIT", Verb::Quit),
             ("VRFY", Verb::Vrfy),
             ("EXPN", Verb::Expn),
@@ -124,7 +147,7 @@ fn unknown(verb: &[u8]) -> CommandError {
 /// Methods of HTTP (RFC 9110 §9.3, RFC 5789), and how HTTP/2 begins (RFC 9113 §3.4). CONNECT is how proxies are abused.
 const HTTP: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"];
 /// Commands of extensions that are not offered, and of old.
-const NOT_OFFERED: [&str; 8] = ["AUTH", "STARTTLS", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML"];
+const NOT_OFFERED: [&str; 7] = ["STARTTLS", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML"];
 
 /// Whether an overlong line begins as HTTP does: browsers send more than a command line may have.
 pub(crate) fn looks_like_http(line: &[u8]) -> bool {
@@ -150,6 +173,26 @@ fn hello(verb: HelloVerb, host: &str) -> Result<Hello, CommandError> {
     Ok(Hello { verb, host: host.to_owned() })
 }
 
+/// `AUTH mechanism [initial-response]`.
+fn auth(argument: &str) -> Result<AuthCommand, CommandError> {
+    let mut words = argument.split(' ').filter(|word| !word.is_empty());
+    let mechanism = words.next().ok_or(CommandError::NoArgument)?.to_owned();
+    let response = words.next().map(|response| response.as_bytes().to_vec());
+    if words.next().is_some() { Err(CommandError::Argument) } else { Ok(AuthCommand { mechanism, response }) }
+}
+
+/// `AUTH=`: who has handed the message in, as xtext, or `<>` (RFC 4954 §5).
+fn is_submitter(value: &str) -> bool {
+    let hex = |octet: Option<u8>| octet.is_some_and(|octet| octet.is_ascii_digit() || (b'A'..=b'F').contains(&octet));
+    let mut octets = value.bytes();
+    while let Some(octet) = octets.next() {
+        if octet == b'+' && !(hex(octets.next()) && hex(octets.next())) {
+            return false;
+        }
+    }
+    !value.is_empty()
+}
+
 impl Mail {
     fn parse(argument: &str, path_max: usize) -> Result<Self, CommandError> {
         let rest = strip_keyword(argument, "FROM:").ok_or(CommandError::MailSyntax)?;
@@ -173,6 +216,8 @@ impl Mail {
                 Some(body @ (BodyType::SevenBit | BodyType::EightBitMime)) => self.body = body,
                 _ => return Err(CommandError::BadBody),
             },
+            ("AUTH", Some(value)) if is_submitter(value) => {}
+            ("AUTH", _) => return Err(CommandError::Parameter(ParameterError::Value)),
             ("SMTPUTF8", None) => self.smtputf8 = true,
             ("SMTPUTF8", Some(_)) => return Err(CommandError::Parameter(ParameterError::Value)),
             _ => return Err(CommandError::UnknownParameter),

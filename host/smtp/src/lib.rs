@@ -13,12 +13,14 @@ mod line;
 pub mod own;
 mod rehearsal;
 mod replies;
+mod sasl;
 mod server;
 mod trace;
 
-pub use command::{Command, CommandError, Mail};
+pub use command::{AuthCommand, Command, CommandError, Mail};
 pub use limits::Limits;
 pub use rehearsal::{Message, Rehearsal};
 pub use replies::{TOO_MANY_CONNECTIONS, TOO_MANY_FROM_ADDRESS};
-pub use server::{Commit, CommitFailure, Ended, Iprev, LineEndings, Now, Session, SessionConfig, Step};
+pub use sasl::Mechanism;
+pub use server::{AuthConfig, Commit, CommitFailure, Ended, Iprev, LineEndings, Now, Session, SessionConfig, Step};
 pub use wasmail_policy::Fate;

@@ -156,7 +156,7 @@ impl Rehearsal {
         }
         let body = self.whole.clone().filter(|_| hook.has_message()).map(|body| body as Arc<dyn Body>);
         let decision = self.chain.ask(hook, self.session.context_mut(), body.as_ref()).await;
-        let delay = std::mem::take(&mut self.session.context_mut().delay);
+        let delay = std::mem::take(&mut self.session.context_mut().delay) + self.session.penalty(&decision);
         self.delayed += delay;
         self.pass(delay);
         self.session.answer(decision, self.now);

@@ -26,6 +26,19 @@ pub(crate) const CANNOT_VERIFY: &str = "252 2.1.5 Cannot verify, but will take a
 pub(crate) const NO_EXPANSION: &str = "502 5.5.1 EXPN is not offered\r\n";
 pub(crate) const TAKEN: &str = "250 2.0.0 Message taken\r\n";
 
+pub(crate) const AUTHENTICATED: &str = "235 2.7.0 Authenticated\r\n";
+pub(crate) const AUTH_FAILED: &str = "535 5.7.8 Authentication failed\r\n";
+pub(crate) const AUTH_FOR_ANOTHER: &str = "535 5.7.8 Nobody acts for another here\r\n";
+pub(crate) const AUTH_CANCELLED: &str = "501 5.7.0 Authentication cancelled\r\n";
+pub(crate) const AUTH_MALFORMED: &str = "501 5.5.2 Response makes no sense\r\n";
+pub(crate) const AUTH_LINE_TOO_LONG: &str = "500 5.5.6 Response too long\r\n";
+pub(crate) const AUTH_NEEDS_TLS: &str = "538 5.7.11 Authentication needs TLS\r\n";
+pub(crate) const AUTH_NEEDS_EHLO: &str = "503 5.5.1 Say EHLO to authenticate\r\n";
+pub(crate) const AUTH_TWICE: &str = "503 5.5.1 Authenticated already\r\n";
+pub(crate) const AUTH_IN_TRANSACTION: &str = "503 5.5.1 A transaction is running\r\n";
+pub(crate) const UNKNOWN_MECHANISM: &str = "504 5.5.4 Mechanism is not offered\r\n";
+pub(crate) const TOO_MANY_FAILURES: &str = "421 4.7.0 Too many failed authentications\r\n";
+
 pub(crate) const GREETING_FIRST: &str = "503 5.5.1 Say EHLO or HELO first\r\n";
 pub(crate) const NESTED_MAIL: &str = "503 5.5.1 A transaction is running; end it or say RSET\r\n";
 pub(crate) const MAIL_FIRST: &str = "503 5.5.1 Say MAIL first\r\n";
@@ -68,9 +81,10 @@ pub(crate) fn helo(hostname: &str) -> Text {
 }
 
 /// The answer to EHLO, with the extensions that are offered.
-pub(crate) fn ehlo(hostname: &str, limits: &Limits, of_plugins: &[String]) -> Text {
+pub(crate) fn ehlo(hostname: &str, limits: &Limits, mechanisms: Option<&str>, of_plugins: &[String]) -> Text {
     let size = limits.message_size;
     let mut text = format!("250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n");
+    mechanisms.into_iter().for_each(|mechanisms| text.extend(["250-AUTH ", mechanisms, "\r\n"]));
     of_plugins.iter().for_each(|line| text.extend(["250-", line, "\r\n"]));
     text.push_str("250 ENHANCEDSTATUSCODES\r\n");
     Cow::Owned(text)
@@ -78,6 +92,11 @@ pub(crate) fn ehlo(hostname: &str, limits: &Limits, of_plugins: &[String]) -> Te
 
 pub(crate) fn closing(hostname: &str) -> Text {
     Cow::Owned(format!("221 2.0.0 {hostname} closing\r\n"))
+}
+
+/// 334 with a challenge in base64.
+pub(crate) fn challenge(challenge: &str) -> Text {
+    Cow::Owned(format!("334 {challenge}\r\n"))
 }
 
 /// The message is durable.
@@ -200,6 +219,11 @@ fn defaults(hook: Hook) -> Defaults {
             fixed(550, "5.7.1", "Greeting denied"),
             fixed(450, "4.7.1", "Greeting denied for now"),
         ),
+        Hook::Auth => (
+            fixed(235, "2.7.0", "Authenticated"),
+            fixed(535, "5.7.8", "Authentication failed"),
+            fixed(454, "4.7.0", "Authentication failed for now"),
+        ),
         Hook::UnrecognizedCommand => (
             fixed(250, "2.0.0", "OK"),
             fixed(500, "5.5.1", "Unknown command"),
@@ -266,6 +290,9 @@ fn faulty(hook: Hook, soft: bool) -> Text {
     Cow::Borrowed(match (hook, soft) {
         (Hook::LookupRdns | Hook::Connect, true) => "421 4.3.0 Policy is out of order; come back later\r\n",
         (Hook::LookupRdns | Hook::Connect, false) => "554 5.3.0 Policy is out of order\r\n",
+        // 535 would have people type their passwords anew.
+        (Hook::Auth, true) => "454 4.3.0 Policy is out of order; try again later\r\n",
+        (Hook::Auth, false) => "554 5.3.0 Policy is out of order\r\n",
         (_, true) => "451 4.3.0 Policy is out of order; try again later\r\n",
         (_, false) => "550 5.3.0 Policy is out of order\r\n",
     })
@@ -304,6 +331,7 @@ mod tests {
             "connect 554 421",
             "helo 550 450",
             "ehlo 550 450",
+            "auth 535 454",
             "unrecognized-command 500 450",
             "noop 550 450",
             "vrfy 550 450",

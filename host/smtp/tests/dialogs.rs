@@ -13,8 +13,8 @@ use std::sync::Arc;
 use common::{Native, bind, block_on, connection, local_domains, now};
 use wasmail_dialog::{Dialog, Peer, Setting};
 use wasmail_mail::{Connection, Remote};
-use wasmail_policy::{Chain, Hook, Mutation, Outcome, Question, ReplyText, Verdict};
-use wasmail_smtp::{LineEndings, Rehearsal, SessionConfig};
+use wasmail_policy::{Chain, Credentials, Hook, Mutation, Outcome, Question, ReplyText, Verdict};
+use wasmail_smtp::{AuthConfig, LineEndings, Rehearsal, SessionConfig};
 
 /// A session at the other end; nothing is ever late.
 struct Memory {
@@ -45,6 +45,9 @@ fn apply(setting: &Setting, config: &mut SessionConfig, connection: &mut Connect
     let limits = &mut config.limits;
     match setting.key.as_str() {
         "messages" | "says" => {}
+        "auth" => {
+            config.auth = Some(AuthConfig { without_tls: setting.value == "without-tls", ..AuthConfig::default() })
+        }
         "relaying" => connection.relaying = setting.value.parse().map_err(|_| "true or false")?,
         "line-endings" if setting.value == "normalise" => config.line_endings = LineEndings::Normalise,
         "remote" => {
@@ -69,13 +72,22 @@ fn apply(setting: &Setting, config: &mut SessionConfig, connection: &mut Connect
 
 /// The policy that a dialogue wants.
 fn chain(dialog: &Dialog) -> Result<Arc<Chain>, String> {
-    let mut says = HashMap::new();
+    let (mut says, mut known) = (HashMap::new(), None);
     for setting in dialog.settings().iter().filter(|setting| setting.key == "says") {
         let (hook, saying) = setting.value.split_once(' ').ok_or("says: a hook, then what to say")?;
+        if let Some(user) = saying.strip_prefix("knows ") {
+            known = Some(user.to_owned());
+            continue;
+        }
         let hook = Hook::ALL.into_iter().find(|other| other.name() == hook).ok_or(format!("says: no hook {hook}"))?;
         says.insert(hook, outcome(hook, saying)?);
     }
-    let answer = move |question: &Question<'_>| says.get(&question.hook).cloned().unwrap_or_else(Outcome::next);
+    let answer = move |question: &Question<'_>| match question.credentials() {
+        Some((_, Some(Credentials { user, password, .. }))) if known == Some(format!("{user} {password}")) => {
+            Outcome { verdict: Verdict::Accept(None), mutations: Vec::new() }
+        }
+        _ => says.get(&question.hook).cloned().unwrap_or_else(Outcome::next),
+    };
     Ok(Arc::new(Chain::new(vec![bind("says", Native(&Hook::ALL, answer)), local_domains()])))
 }
 

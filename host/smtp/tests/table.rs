@@ -10,17 +10,18 @@ use std::sync::Arc;
 
 use common::{Broken, Native, bind, block_on, config, connection, local_domains, now};
 use wasmail_policy::{Binding, Chain, FaultRule, Hook, Outcome, Question, Verdict};
-use wasmail_smtp::{Rehearsal, SessionConfig};
+use wasmail_smtp::{AuthConfig, Rehearsal, SessionConfig};
 
 const BEGIN: &str = "<!-- played by host/smtp/tests/table.rs -->\n";
 const END: &str = "<!-- end -->\n";
 
 /// The hooks whose verdicts are answered, with what the client says up to them.
-const SCENES: [(Hook, &[&str]); 16] = [
+const SCENES: [(Hook, &[&str]); 17] = [
     (Hook::LookupRdns, &[]),
     (Hook::Connect, &[]),
     (Hook::Helo, &["HELO c.example"]),
     (Hook::Ehlo, &["EHLO c.example"]),
+    (Hook::Auth, &["EHLO c.example", "AUTH PLAIN AHRpbQBzZWNyZXQ="]),
     (Hook::UnrecognizedCommand, &["XGREET you"]),
     (Hook::Noop, &["NOOP"]),
     (Hook::Vrfy, &["VRFY a"]),
@@ -70,7 +71,8 @@ fn play(hook: Hook, lines: &[&str], answer: &Answer) -> String {
     limits.message_size = 64;
     let mut connection = connection();
     connection.relaying = hook == Hook::QueueOutbound;
-    let config = SessionConfig { limits, ..config() };
+    let auth = AuthConfig { without_tls: true, ..AuthConfig::default() };
+    let config = SessionConfig { limits, auth: Some(auth), ..config() };
     let mut rehearsal = Rehearsal::new(config, Arc::new(chain), connection, now());
     let mut reply = block_on(rehearsal.greeting());
     for line in lines {

@@ -18,7 +18,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 use support::{context, measure};
 use tokio::runtime::Runtime;
-use wasmail_policy::{Context, Hook, Plugin, Question};
+use wasmail_policy::{Context, Grants, Hook, Plugin, Question};
 use wasmail_wasm::{Bind, Bound, Budget, Cache, Component, Engine, EngineConfig, Life};
 
 const ROUNDS: usize = 40;
@@ -127,7 +127,7 @@ fn memory(runtime: &Runtime, component: &Component, most: usize) -> usize {
 }
 
 fn answers(runtime: &Runtime, plugin: &Bound, context: &Context) -> bool {
-    let question = Question { hook: Hook::Rcpt, context, body: None };
+    let question = Question { hook: Hook::Rcpt, context, body: None, grants: Grants::default() };
     (0..100).all(|_| runtime.block_on(plugin.ask(&question)).outcome.is_ok())
 }
 

@@ -85,6 +85,7 @@ hooks! {
     helo: hook_helo, Hook::Helo;
     ehlo: hook_ehlo, Hook::Ehlo;
     capabilities: hook_capabilities, Hook::Capabilities;
+    auth: hook_auth, Hook::Auth;
     unrecognized_command: hook_unrecognized_command, Hook::UnrecognizedCommand;
     noop: hook_noop, Hook::Noop;
     rset: hook_rset, Hook::Rset;

@@ -192,6 +192,7 @@ impl Instance {
             Hook::Helo => put!(helo, call_helo, outcome),
             Hook::Ehlo => put!(ehlo, call_ehlo, outcome),
             Hook::Capabilities => put!(capabilities, call_capabilities, changes),
+            Hook::Auth => put!(auth, call_auth, replying_outcome, records.attempt().ok_or_else(|| no("credentials"))?),
             Hook::UnrecognizedCommand => put!(unrecognized_command, call_unrecognized_command, command_outcome),
             Hook::Noop => put!(noop, call_noop, replying_outcome),
             Hook::Rset => put!(rset, call_rset, changes),

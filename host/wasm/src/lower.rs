@@ -11,7 +11,9 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 use wasmail_mail as mail;
-use wasmail_policy::{Fate, Notes, PluginResults, Question, Results, Subject, TransactionContext, Verdict};
+use wasmail_policy::{
+    Credentials, Fate, Notes, PluginResults, Question, Results, Subject, TransactionContext, Verdict,
+};
 
 use crate::bindings::wasmail::policy::types as wit;
 use crate::manifest::{Manifest, Pointer};
@@ -308,6 +310,13 @@ impl<'a> Records<'a> {
     }
 
     /// The message's name in the queue.
+    pub(crate) fn attempt(&self) -> Option<wit::AuthAttempt<'a>> {
+        let (mechanism, shown) = self.facts.question.credentials()?;
+        let credentials = shown
+            .map(|Credentials { user, password, .. }| wit::Credentials::Password(wit::UserPassword { user, password }));
+        Some(wit::AuthAttempt { mechanism, credentials })
+    }
+
     pub(crate) fn queue_id(&self) -> &'a str {
         match &self.facts.question.context.subject {
             Subject::QueueId(id) => id,

@@ -6,7 +6,7 @@ use std::fs;
 
 use support::*;
 use wasmail_hostile::component;
-use wasmail_policy::{Binding, Chain, Fault, FaultRule, Grant, Hook, Plugin, Question};
+use wasmail_policy::{Binding, Chain, Fault, FaultRule, Grant, Grants, Hook, Plugin, Question};
 use wasmail_wasm::{Cache, LoadError};
 
 /// Numbers that look random and are the same in every run (xorshift).
@@ -38,7 +38,7 @@ async fn noise_for_an_answer_is_lifted_or_is_a_fault() {
     for _ in 0..3_000 {
         let mut context = context();
         context.connection.current_line = line(&mut dice);
-        let question = Question { hook: Hook::Ehlo, context: &context, body: None };
+        let question = Question { hook: Hook::Ehlo, context: &context, body: None, grants: Grants::default() };
         match soon(plugin.ask(&question)).await.outcome {
             Ok(_) => lifted += 1,
             Err(Fault::BadAnswer(why)) => {

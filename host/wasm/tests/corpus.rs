@@ -13,7 +13,7 @@ use serde_json::json;
 use support::*;
 use tracing_subscriber::fmt::MakeWriter;
 use wasmail_policy::{
-    Binding, Chain, Context, Decision, Fault, FaultRule, Grant, Hook, Mutation, Outcome, Question, Verdict,
+    Binding, Chain, Context, Decision, Fault, FaultRule, Grant, Grants, Hook, Mutation, Outcome, Question, Verdict,
 };
 use wasmail_testkit::Kit;
 use wasmail_wasm::{Bind, Bound, Budget, Cache, Component, Engine, Limits, LoadError};
@@ -359,7 +359,7 @@ async fn a_hook_that_is_not_exported_is_not_asked_for() {
     let engine = engine();
     let good = bind(&engine, "good").await;
     let context = context();
-    let question = Question { hook: Hook::Vrfy, context: &context, body: None };
+    let question = Question { hook: Hook::Vrfy, context: &context, body: None, grants: Grants::default() };
     let fault = soon(wasmail_policy::Plugin::ask(&good, &question)).await.outcome.unwrap_err();
     assert!(matches!(&fault, Fault::BadAnswer(_) | Fault::Instance(_)), "{fault:?}");
     assert!(matches!(load(&engine, "bad-name").await.err(), Some(LoadError::Manifest(_))));

@@ -73,6 +73,7 @@ fn through(message: &str, mutations: Vec<Mutation>) -> Vec<u8> {
         on_fault: FaultRule::Defer,
     };
     let config = SessionConfig {
+        auth: None,
         limits: Limits::default(),
         line_endings: LineEndings::Strict,
         hostname: "mx.example.test".into(),

@@ -8,22 +8,33 @@ use std::time::{Duration, Instant, SystemTime};
 
 use wasmail_mail::{Connection, Counters, Local, Proxy, Remote};
 use wasmail_policy::{
-    Answer, Binding, BoxFuture, Chain, FaultRule, Grant, Hook, HookSet, Outcome, Plugin, Question, Verdict,
+    Answer, Binding, BoxFuture, Chain, Credentials, FaultRule, Grant, Hook, HookSet, Outcome, Plugin, Question, Verdict,
 };
-use wasmail_smtp::{Limits, LineEndings, Now, Rehearsal, SessionConfig};
+use wasmail_smtp::{AuthConfig, Limits, LineEndings, Now, Rehearsal, SessionConfig};
 
-/// Accepts every recipient.
+/// Accepts every recipient, vouches for one user, and knows commands that begin with an X as what follows that.
 struct Open;
 
 impl Plugin for Open {
     fn hooks(&self) -> HookSet {
-        [Hook::Rcpt].into_iter().collect()
+        [Hook::Rcpt, Hook::Auth, Hook::UnrecognizedCommand, Hook::Part].into_iter().collect()
     }
 
-    fn ask<'a>(&'a self, _: &'a Question<'a>) -> BoxFuture<'a, Answer> {
-        let outcome = Outcome { verdict: Verdict::Accept(None), mutations: Vec::new() };
+    fn ask<'a>(&'a self, question: &'a Question<'a>) -> BoxFuture<'a, Answer> {
+        let verdict = match (question.hook, question.credentials()) {
+            (Hook::Rcpt, _) => Verdict::Accept(None),
+            (Hook::Auth, Some((_, Some(Credentials { user, .. })))) if user == "tim" => Verdict::Accept(None),
+            (Hook::UnrecognizedCommand, _) => read_as(&question.context.connection.current_line),
+            _ => Verdict::Next,
+        };
+        let outcome = Outcome { verdict, mutations: Vec::new() };
         Box::pin(async { Answer { outcome: Ok(outcome), elapsed: Duration::ZERO } })
     }
+}
+
+fn read_as(line: &[u8]) -> Verdict {
+    let rest = line.strip_prefix(b"X").and_then(|rest| std::str::from_utf8(rest).ok());
+    rest.map_or(Verdict::Next, |rest| Verdict::ReadAs(rest.to_owned()))
 }
 
 /// A client that has just connected to a listener with small limits, so that they are met often.
@@ -38,7 +49,13 @@ pub fn rehearsal(line_endings: LineEndings) -> Rehearsal {
         drain: 1_000,
         ..Limits::default()
     };
-    let config = SessionConfig { hostname: "mx".into(), software: "wasmail".into(), limits, line_endings };
+    let config = SessionConfig {
+        hostname: "mx".into(),
+        software: "wasmail".into(),
+        limits,
+        line_endings,
+        auth: Some(AuthConfig { without_tls: true, ..AuthConfig::default() }),
+    };
     let grants = Grant::ALL.into_iter().collect();
     let open = Binding { name: "open".into(), plugin: Arc::new(Open), grants, on_fault: FaultRule::Defer };
     let now = Now { monotonic: Instant::now(), wall: SystemTime::UNIX_EPOCH };

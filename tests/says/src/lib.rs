@@ -7,9 +7,9 @@ use std::io::Read;
 
 use serde::Deserialize;
 use wasmail_guest::{
-    Banner, Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Fate, Message, ObjectingOutcome,
-    Outcome, Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, http, plugin, public_suffix,
-    secret,
+    AuthAttempt, Banner, Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Fate, Message,
+    ObjectingOutcome, Outcome, Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, http, plugin,
+    public_suffix, secret,
 };
 
 /// What to say at which hook, by the hook's name: a verdict's name, and perhaps a text after a space.
@@ -115,6 +115,15 @@ impl Plugin for Says {
 
     fn capabilities(&self, _: &Connection) -> Changes {
         self.changes("capabilities")
+    }
+
+    /// `knows USER PASSWORD` vouches for this user alone.
+    fn auth(&self, _: &Connection, a: &AuthAttempt) -> ReplyingOutcome {
+        if let Some(known) = self.0.get("auth").and_then(|saying| saying.strip_prefix("knows ")) {
+            let shown = a.password().map(|(user, password)| format!("{user} {password}"));
+            return if shown.as_deref() == Some(known) { ReplyingOutcome::accept() } else { ReplyingOutcome::next() };
+        }
+        answer!(self, "auth", ReplyingOutcome, replying).msg(Scope::Connection, a.mechanism.as_str())
     }
 
     fn unrecognized_command(&self, _: &Connection) -> CommandOutcome {

@@ -20,22 +20,24 @@ enum Parameter {
     Recipient,
     Message,
     Part,
+    Attempt,
     Argument,
     QueueId,
     Denial,
     Fate,
 }
 
-use Parameter::{Argument, Denial, Fate, MaybeTransaction, Message, Part, QueueId, Recipient, Transaction};
+use Parameter::{Argument, Attempt, Denial, Fate, MaybeTransaction, Message, Part, QueueId, Recipient, Transaction};
 
 /// All hooks in the order of a session.
-pub(crate) const HOOKS: [Hook; 24] = [
+pub(crate) const HOOKS: [Hook; 25] = [
     Hook { method: "connect_init", parameters: &[], answer: "Changes" },
     Hook { method: "lookup_rdns", parameters: &[], answer: "Outcome" },
     Hook { method: "connect", parameters: &[], answer: "ConnectOutcome" },
     Hook { method: "helo", parameters: &[], answer: "Outcome" },
     Hook { method: "ehlo", parameters: &[], answer: "Outcome" },
     Hook { method: "capabilities", parameters: &[], answer: "Changes" },
+    Hook { method: "auth", parameters: &[Attempt], answer: "ReplyingOutcome" },
     Hook { method: "unrecognized_command", parameters: &[], answer: "CommandOutcome" },
     Hook { method: "noop", parameters: &[], answer: "ReplyingOutcome" },
     Hook { method: "rset", parameters: &[], answer: "Changes" },
@@ -86,6 +88,7 @@ impl Parameter {
             Message => return None,
             Part => quote!(p: ::wasmail_guest::Part),
             MaybeTransaction => quote!(t: ::core::option::Option<::wasmail_guest::Transaction>),
+            Attempt => quote!(a: ::wasmail_guest::AuthAttempt),
             Argument => quote!(argument: ::std::string::String),
             QueueId => quote!(id: ::std::string::String),
             Denial => quote!(d: ::wasmail_guest::Denial),
@@ -100,6 +103,7 @@ impl Parameter {
             Message => quote!(&::wasmail_guest::Message::of_call()),
             Part => quote!(&p),
             MaybeTransaction => quote!(t.as_ref()),
+            Attempt => quote!(&a),
             Argument => quote!(&argument),
             QueueId => quote!(&id),
             Denial => quote!(&d),

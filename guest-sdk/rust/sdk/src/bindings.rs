@@ -46,6 +46,7 @@ export_world!(connect, "exports-connect", "wasmail_guest::bindings::connect");
 export_world!(helo, "exports-helo", "wasmail_guest::bindings::helo");
 export_world!(ehlo, "exports-ehlo", "wasmail_guest::bindings::ehlo");
 export_world!(capabilities, "exports-capabilities", "wasmail_guest::bindings::capabilities");
+export_world!(auth, "exports-auth", "wasmail_guest::bindings::auth");
 export_world!(unrecognized_command, "exports-unrecognized-command", "wasmail_guest::bindings::unrecognized_command");
 export_world!(noop, "exports-noop", "wasmail_guest::bindings::noop");
 export_world!(rset, "exports-rset", "wasmail_guest::bindings::rset");

@@ -77,8 +77,9 @@ pub use wasmail_guest_macros::plugin;
 /// What most plugins name.
 pub mod prelude {
     pub use crate::{
-        Changes, Check, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Exempt, Fate, Message,
-        ObjectingOutcome, Outcome, Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, log, plugin,
+        AuthAttempt, Changes, Check, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Exempt, Fate,
+        Message, ObjectingOutcome, Outcome, Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, log,
+        plugin,
     };
     pub use serde::{Deserialize, Serialize};
 }

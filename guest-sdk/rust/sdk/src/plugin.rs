@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Fate, Manifest, Message,
+    AuthAttempt, Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Fate, Manifest, Message,
     ObjectingOutcome, Outcome, Part, Recipient, ReplyingOutcome, Transaction,
 };
 
@@ -59,6 +59,12 @@ pub trait Plugin: Sized + 'static {
     /// EHLO is about to be answered: add extensions with `add_capability`. Every plugin hears of it.
     fn capabilities(&self, _c: &Connection) -> Changes {
         Changes::none()
+    }
+
+    /// The client wants to be somebody. Accepting vouches for it and needs the grant `credentials`, without which
+    /// [`AuthAttempt::password`] has nothing to show. When nobody accepts, the client is refused.
+    fn auth(&self, _c: &Connection, _a: &AuthAttempt) -> ReplyingOutcome {
+        ReplyingOutcome::next()
     }
 
     /// The client said something that the host does not know; `c.current_line` holds it.

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use serde::de::DeserializeOwned;
 
-use crate::{Connection, Note, Parameter, PluginResults, Recipient, Transaction, json};
+use crate::{
+    AuthAttempt, Connection, Credentials, Note, Parameter, PluginResults, Recipient, Transaction, UserPassword, json,
+};
 
 macro_rules! reads {
     ($record:ident) => {
@@ -31,6 +33,17 @@ reads!(Transaction);
 fn note<T: DeserializeOwned>(notes: &[Note], pointer: &str) -> Option<T> {
     let note = notes.iter().find(|note| note.pointer == pointer)?;
     json::read(&note.value).ok()
+}
+
+impl AuthAttempt {
+    /// The user's name and the password; none without the grant `credentials`.
+    #[must_use]
+    pub fn password(&self) -> Option<(&str, &str)> {
+        match &self.credentials {
+            Some(Credentials::Password(UserPassword { user, password })) => Some((user, password)),
+            None => None,
+        }
+    }
 }
 
 impl PluginResults {

@@ -22,6 +22,7 @@ pub(crate) fn warn(settings: &Settings, mistakes: &mut Mistakes) {
         let at = KeyPath::of(&["listener"]).index(index);
         normalising(listener, &at, mistakes);
         relaying(listener, &at, mistakes);
+        passwords_in_the_clear(settings, listener, &at, mistakes);
         let own = |key: &str| listener.limits.as_ref().is_some_and(|own| own.contains_key(key));
         if let Some(limits) = listener_limits(settings, index, mistakes) {
             below_standard(&limits, &at.key("limits"), own, mistakes);
@@ -85,6 +86,13 @@ fn relaying(listener: &Listener, at: &KeyPath, mistakes: &mut Mistakes) {
     if listener.relaying && !listener.address.ip().is_loopback() {
         let what = format!("whoever reaches {} can send mail to anywhere through this server", listener.address);
         mistakes.warn(&at.key("relaying"), what, "let `builtin:relay` say who may, or listen where no stranger comes");
+    }
+}
+
+fn passwords_in_the_clear(settings: &Settings, listener: &Listener, at: &KeyPath, mistakes: &mut Mistakes) {
+    if listener.auth && settings.auth.without_tls && !listener.address.ip().is_loopback() {
+        let what = format!("passwords come to {} in the clear", listener.address);
+        mistakes.warn(&at.key("auth"), what, "listen where nobody can read them on the way");
     }
 }
 

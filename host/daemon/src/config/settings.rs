@@ -23,6 +23,8 @@ section! {
         listener: Vec<Listener>,
         /// Limits of a session, for all listeners.
         limits: Limits,
+        /// How clients authenticate.
+        auth: Auth,
         /// How many clients at once.
         connections: Connections,
         /// Reverse DNS.
@@ -89,6 +91,8 @@ section! {
         line_endings: LineEndings = LineEndings::Strict,
         /// Whether its clients may send to anywhere.
         relaying: bool = false,
+        /// Whether clients may authenticate.
+        auth: bool = false,
         /// In place of `dns.reverse`.
         reverse_dns: Option<ReverseDns>,
         /// In place of single keys of the section `limits`.
@@ -105,6 +109,32 @@ choice! {
         Strict = "strict",
         /// Take a bare LF for CRLF.
         Normalise = "normalise",
+    }
+}
+
+section! {
+    /// How clients authenticate.
+    Auth {
+        /// The mechanisms that are offered.
+        mechanisms: Vec<Mechanism>,
+        /// Whether passwords may come in the clear.
+        without_tls: bool,
+        /// Failures in one session.
+        attempts: u32,
+        /// How long the answer to a failure waits.
+        failure_delay: Duration,
+        /// Whether who is authenticated may send to anywhere.
+        relaying: bool,
+    }
+}
+
+choice! {
+    /// A SASL mechanism.
+    Mechanism {
+        /// RFC 4616.
+        Plain = "PLAIN",
+        /// As some clients insist on.
+        Login = "LOGIN",
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) fn validate(settings: &Settings, mistakes: &mut Mistakes) {
     server(settings, mistakes);
     listeners(settings, mistakes);
     session_limits(&settings.limits, &KeyPath::of(&["limits"]), mistakes);
+    auth(settings, mistakes);
     positive_numbers(settings, mistakes);
     spool(settings, mistakes);
     delivery(settings, mistakes);
@@ -69,6 +70,23 @@ fn listeners(settings: &Settings, mistakes: &mut Mistakes) {
                 );
                 mistakes.add_with_help(&at.key("plugins").index(position), format!("no plugin `{plugin}`"), help);
             }
+        }
+    }
+}
+
+fn auth(settings: &Settings, mistakes: &mut Mistakes) {
+    let at = KeyPath::of(&["auth"]);
+    if settings.auth.mechanisms.is_empty() {
+        mistakes.add_with_help(&at.key("mechanisms"), "no mechanism", "set listener.auth to false to offer none");
+    }
+    if settings.auth.attempts == 0 {
+        mistakes.add(&at.key("attempts"), "must be 1 at least");
+    }
+    for (index, _) in settings.listener.iter().enumerate().filter(|(_, listener)| listener.auth) {
+        if !settings.auth.without_tls {
+            let help = "set auth.without_tls to true if nobody can listen on the way";
+            let what = "AUTH is offered under TLS alone, which there is none of yet";
+            mistakes.add_with_help(&KeyPath::of(&["listener"]).index(index).key("auth"), what, help);
         }
     }
 }

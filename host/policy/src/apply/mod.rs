@@ -65,6 +65,7 @@ fn check_verdict(verdict: &Verdict, context: &Context, grants: Grants, hook: Hoo
     match (verdict, hook) {
         (Verdict::Accept(_), Hook::Rcpt) => granted(grants, Grant::AcceptRecipients),
         (Verdict::Accept(_), Hook::Queue | Hook::QueueOutbound) => granted(grants, Grant::TakeMessages),
+        (Verdict::Accept(_), Hook::Auth) => granted(grants, Grant::Credentials),
         (Verdict::Accept(_), Hook::Deny) => may_overturn(context, grants),
         _ => Ok(()),
     }

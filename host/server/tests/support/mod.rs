@@ -110,6 +110,7 @@ impl Home {
         let names = routes.iter().map(|(name, _)| name.clone()).collect();
         plugins.push(accept_recipients());
         let session = Arc::new(SessionConfig {
+            auth: None,
             hostname: "mx.example".into(),
             software: "wasmail/test".into(),
             limits,

@@ -20,6 +20,7 @@ impl Session {
             (Hook::QueueOk, _) => self.queue_heard(subject),
             (Hook::ResetTransaction, _) => self.forget_transaction(),
             (Hook::Disconnect, _) => self.state = State::Closed,
+            (Hook::Auth, _) => self.auth_answered(subject, &decision),
             (Hook::UnrecognizedCommand, _) => self.unrecognized_answered(decision),
             (Hook::Rcpt, _) => self.rcpt_answered(decision),
             (Hook::MaxDataExceeded, _) => self.exceeded_answered(&decision),
@@ -80,6 +81,7 @@ impl Session {
             // These have answers of their own.
             Hook::ConnectInit
             | Hook::Capabilities
+            | Hook::Auth
             | Hook::Rset
             | Hook::Quit
             | Hook::MaxDataExceeded
@@ -102,7 +104,8 @@ impl Session {
     fn say_capabilities(&mut self) {
         self.state = State::Ready;
         let of_plugins = std::mem::take(&mut self.context.capabilities);
-        self.say(&replies::ehlo(&self.config.hostname, &self.config.limits, &of_plugins));
+        let mechanisms = self.mechanisms();
+        self.say(&replies::ehlo(&self.config.hostname, &self.config.limits, mechanisms.as_deref(), &of_plugins));
     }
 
     fn say_accepted(&mut self, hook: Hook, text: Option<&ReplyText>, usual: &'static str) {
@@ -234,7 +237,7 @@ impl Session {
     }
 
     /// Somebody objects, and that is the end of it.
-    fn denied(&mut self, hook: Hook, decision: &Decision) {
+    pub(super) fn denied(&mut self, hook: Hook, decision: &Decision) {
         let verdict = &decision.verdict;
         let soft = matches!(verdict, Verdict::DenySoft(_) | Verdict::DenySoftDisconnect(_));
         let fate = if soft { Fate::Deferred } else { Fate::Rejected };

@@ -3,7 +3,7 @@
 use wasmail_mail::{Hello, HelloVerb, Mailbox, Recipient, Transaction};
 use wasmail_policy::{Fate, Hook, Subject, TransactionContext};
 
-use super::{Session, State, Step};
+use super::{Session, State, Step, auth};
 use crate::command::{Command, CommandError, Mail, looks_like_http};
 use crate::line::LineFault;
 use crate::replies;
@@ -28,7 +28,9 @@ impl Session {
     }
 
     fn command_line(&mut self) {
-        let command = Command::parse(&self.context.connection.current_line, self.config.limits.path);
+        let line = &mut self.context.connection.current_line;
+        let command = Command::parse(line, self.config.limits.path);
+        auth::without_response(line);
         match (&self.state, command) {
             (_, Ok(Command::Quit)) => self.quit(),
             (_, Err(error @ (CommandError::Http | CommandError::Bdat))) => self.bad_command(error),
@@ -45,6 +47,7 @@ impl Session {
         }
         match command {
             Command::Hello(hello) => self.hello(hello),
+            Command::Auth(auth) => self.auth(&auth),
             Command::Mail(mail) => self.mail(mail),
             Command::Rcpt(recipient) => self.rcpt(recipient),
             Command::Data => self.data(),
@@ -60,9 +63,14 @@ impl Session {
     /// A command that a plugin may know.
     fn unrecognized(&mut self, error: CommandError) {
         if !self.is_stuck() {
-            self.pending.unknown = Some(error);
-            self.ask(Hook::UnrecognizedCommand);
+            self.not_known(error);
         }
+    }
+
+    /// Asks whether a plugin knows it.
+    pub(super) fn not_known(&mut self, error: CommandError) {
+        self.pending.unknown = Some(error);
+        self.ask(Hook::UnrecognizedCommand);
     }
 
     /// A plugin has said what the command line means. That is the last word: what nobody knows then is unknown.
@@ -83,7 +91,7 @@ impl Session {
         stuck
     }
 
-    fn bad_line(&mut self, fault: LineFault) {
+    pub(super) fn bad_line(&mut self, fault: LineFault) {
         // A request of HTTP may be longer than a command line, and its next lines are no commands either.
         if fault == LineFault::TooLong && looks_like_http(&self.context.connection.current_line) {
             return self.bad_command(CommandError::Http);
@@ -132,6 +140,9 @@ impl Session {
         let Some(hello) = &self.context.connection.hello else { return self.error(replies::GREETING_FIRST) };
         if hello.verb == HelloVerb::Helo && !mail.parameters.is_empty() {
             return self.error(replies::EXTENSION_UNDER_HELO);
+        }
+        if mail.parameters.iter().any(|parameter| parameter.keyword() == "AUTH") && !self.offers_auth() {
+            return self.bad_command(CommandError::UnknownParameter);
         }
         if self.context.transaction.is_some() {
             return self.error(replies::NESTED_MAIL);

@@ -1,6 +1,7 @@
 //! The server's side of an SMTP session.
 
 mod answers;
+mod auth;
 mod commands;
 mod content;
 mod step;
@@ -14,8 +15,10 @@ use wasmail_policy::{Context, Decision, Fate, Hook, ReplyText, Subject};
 use crate::command::CommandError;
 use crate::data::{Reception, Refusal};
 use crate::line::LineReader;
+use crate::sasl::Exchange;
 use crate::{replies, trace};
 
+pub use auth::AuthConfig;
 pub use step::{Commit, CommitFailure, Ended, Iprev, LineEndings, Now, SessionConfig, Step};
 
 /// One client's session: takes octets, asks policy, gives replies. Knows no socket and no clock.
@@ -32,6 +35,8 @@ pub struct Session {
     shutting_down: bool,
     /// Commands since the last accepted message.
     without_progress: u32,
+    /// Attempts to authenticate that failed.
+    failures: u32,
     iprev: Option<Iprev>,
     started: Instant,
     active: Instant,
@@ -73,6 +78,8 @@ enum State {
     Ready,
     /// QUIT, for `connect` was denied.
     Unwelcome,
+    /// The client's next response in an exchange that authenticates it.
+    Authenticating(Exchange),
     /// The answer of policy.
     Asking(Hook),
     /// The end of the data.
@@ -98,6 +105,7 @@ impl Session {
             discard: false,
             shutting_down: false,
             without_progress: 0,
+            failures: 0,
             iprev: None,
             started: now.monotonic,
             active: now.monotonic,
@@ -121,6 +129,7 @@ impl Session {
             }
             let step = match self.state {
                 State::Ready | State::Unwelcome => self.next_command(input),
+                State::Authenticating(_) => self.next_response(input),
                 State::Receiving(_) => self.receive(input),
                 State::Asking(hook) => Some(Step::Ask(hook)),
                 State::Committing => Some(self.commit(now)),
@@ -189,7 +198,7 @@ impl Session {
     /// for, since that is not the client's fault.
     pub fn timed_out(&mut self, now: Now) {
         self.active = now.monotonic;
-        if matches!(self.state, State::Ready | State::Unwelcome | State::Receiving(_)) {
+        if self.awaits_client() {
             self.say_and_leave(replies::TIMED_OUT, Fate::Abandoned);
         }
     }
@@ -204,9 +213,15 @@ impl Session {
     /// message; one that policy or the spool is waited for ends first.
     pub fn cut_off(&mut self, now: Now) {
         self.active = now.monotonic;
-        if matches!(self.state, State::Ready | State::Unwelcome | State::Receiving(_)) {
+        if self.awaits_client() {
             self.say_and_leave(replies::SHUTTING_DOWN, Fate::Abandoned);
         }
+    }
+
+    /// Whether it is the client's turn.
+    fn awaits_client(&self) -> bool {
+        use State::{Authenticating, Ready, Receiving, Unwelcome};
+        matches!(self.state, Ready | Unwelcome | Authenticating(_) | Receiving(_))
     }
 
     /// Replies to be written. The driver writes them in one go and empties the buffer.

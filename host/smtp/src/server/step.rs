@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 use wasmail_mail::Envelope;
 use wasmail_policy::{Fate, Hook, TransactionContext};
 
+use super::AuthConfig;
 use crate::Limits;
 
 /// The time as the driver reads it.
@@ -38,6 +39,8 @@ pub struct SessionConfig {
     pub limits: Limits,
     /// What becomes of bare CR and LF.
     pub line_endings: LineEndings,
+    /// How clients may authenticate; none when they may not.
+    pub auth: Option<AuthConfig>,
 }
 
 /// What the driver has to do next.

@@ -100,6 +100,7 @@ pub(crate) fn config() -> SessionConfig {
         hostname: "mx.example.test".into(),
         software: "wasmail".into(),
         limits: Limits::default(),
+        auth: None,
         line_endings: LineEndings::Strict,
     }
 }

@@ -10,7 +10,7 @@ use wasmail_mail::{
     Connection, Counters, ForwardPath, HeaderSection, Hello, HelloVerb, Local, Proxy, Recipient, Remote, ReversePath,
     Transaction,
 };
-use wasmail_policy::{Body, BoxFuture, Context, Hook, Notes, Plugin, Question, TransactionContext};
+use wasmail_policy::{Body, BoxFuture, Context, Grants, Hook, Notes, Plugin, Question, TransactionContext};
 use wasmail_wasm::Bound;
 
 /// CPU time of one row in one round.
@@ -19,7 +19,7 @@ const SLICE: Duration = Duration::from_millis(2);
 /// Microseconds of one call, averaged over a slice of CPU time.
 pub(crate) fn measure(runtime: &Runtime, plugin: &Bound, hook: Hook, context: &Context) -> f64 {
     let body: Option<Arc<dyn Body>> = (hook == Hook::Queue).then(|| Arc::new(Octets::default()) as _);
-    let question = Question { hook, context, body: body.as_ref() };
+    let question = Question { hook, context, body: body.as_ref(), grants: Grants::default() };
     let begin = cpu();
     let mut calls = 0_u32;
     runtime.block_on(async {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use wasmail_mail::{Connection, Counters, Hello, HelloVerb, Local, Proxy, Recipient, Remote, ReversePath, Transaction};
-use wasmail_policy::{Context, Fault, Hook, Outcome, Plugin, Question, TransactionContext};
+use wasmail_policy::{Context, Fault, Grants, Hook, Outcome, Plugin, Question, TransactionContext};
 use wasmail_wasm::{Bind, Bound, Component, Engine, EngineConfig, Life, Limits, LoadError};
 
 /// An engine that is quick to lose patience, for few instances.
@@ -38,7 +38,7 @@ pub(crate) async fn bind_fresh(engine: &Engine, name: &str) -> Bound {
 
 /// Asks a plugin outside a chain.
 pub(crate) async fn ask(plugin: &dyn Plugin, hook: Hook) -> Result<Outcome, Fault> {
-    plugin.ask(&Question { hook, context: &context(), body: None }).await.outcome
+    plugin.ask(&Question { hook, context: &context(), body: None, grants: Grants::default() }).await.outcome
 }
 
 /// A client in the middle of a transaction, to whom RCPT is not answered yet.
