@@ -15,6 +15,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use peers::maildir::{self, Delivered};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
 use support::Server;
 use wasmail_dialog::{Dialog, Peer, Setting};
@@ -24,7 +26,10 @@ use wasmail_testkit::Kit;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server at the other end of a TCP connection.
-struct Loopback(TcpStream);
+enum Loopback {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
 
 impl Loopback {
     fn connect(from: Ipv4Addr, to: SocketAddr) -> io::Result<Self> {
@@ -33,23 +38,43 @@ impl Loopback {
         socket.connect_timeout(&to.into(), PATIENCE)?;
         socket.set_tcp_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self(socket.into()))
+        Ok(Self::Plain(socket.into()))
     }
 }
 
 impl Peer for Loopback {
     fn send(&mut self, octets: &[u8]) -> io::Result<()> {
-        self.0.write_all(octets)
+        match self {
+            Self::Plain(stream) => stream.write_all(octets),
+            Self::Tls(stream) => stream.write_all(octets),
+        }
     }
 
     fn receive(&mut self) -> io::Result<Vec<u8>> {
         let mut octets = vec![0; 4096];
-        let read = match self.0.read(&mut octets) {
+        let read = match self {
+            Self::Plain(stream) => stream.read(&mut octets),
+            Self::Tls(stream) => stream.read(&mut octets),
+        };
+        let read = match read {
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
             read => read?,
         };
         octets.truncate(read);
         Ok(octets)
+    }
+
+    fn secure(&mut self) -> io::Result<()> {
+        let Self::Plain(stream) = self else { return Err(io::ErrorKind::AlreadyExists.into()) };
+        let config = peers::tls::client_that_believes_anybody();
+        let name = ServerName::try_from("mail.example.test").expect("it is a name");
+        let client = ClientConnection::new(config, name).map_err(io::Error::other)?;
+        let mut secured = StreamOwned::new(client, stream.try_clone()?);
+        while secured.conn.is_handshaking() {
+            secured.conn.complete_io(&mut secured.sock)?;
+        }
+        *self = Self::Tls(Box::new(secured));
+        Ok(())
     }
 }
 
@@ -58,18 +83,20 @@ fn listener(dialog: &Dialog) -> String {
     let mut listener = vec!["address = \"127.0.0.1:0\"".to_owned()];
     let mut limits = BTreeSet::new();
     let mut relay = "";
-    let mut says = Vec::new();
+    let (mut says, mut tls) = (Vec::new(), false);
     for Setting { key, value, line } in dialog.settings() {
         match (key.as_str(), key.strip_prefix("limits.")) {
             (_, Some(limit)) => _ = limits.insert(format!("{limit} = {value}")),
             ("line-endings", _) => listener.push(format!("line_endings = \"{value}\"")),
             ("relaying", _) if value == "true" => relay = "\"relay\", ",
+            ("starttls", _) => tls = value == "true",
             ("auth", _) => listener.push("auth = true".to_owned()),
             ("says", _) => says.push(value.as_str()),
             ("messages", _) => {}
             _ => panic!("{}:{line}: {key} {value} cannot be had over loopback", dialog.file().display()),
         }
     }
+    listener.push(format!("tls = \"{}\"", if tls { "starttls" } else { "off" }));
     let says = if says.is_empty() { String::new() } else { format!("\"{}\", ", binding(&says)) };
     listener.push(format!("plugins = [{relay}{says}\"local-domains\"]"));
     listener.push(format!("limits = {{ {} }}", limits.into_iter().collect::<Vec<_>>().join(", ")));

@@ -10,6 +10,7 @@ pub(crate) mod postfix;
 pub(crate) mod programs;
 pub(crate) mod random;
 pub(crate) mod small_disk;
+pub(crate) mod tls;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};

@@ -21,8 +21,8 @@ pub(crate) use load::REFERENCE;
 pub(crate) use mistake::{Mistakes, Severity};
 pub(crate) use place::{KeyPath, Sources};
 pub(crate) use settings::{
-    Auth, DeliveryKind, Instance, LineEndings, Listener, Log, LogFormat, MaildirLayout, Mechanism, OnFault, Plugin,
-    ReverseDns, Route, Settings,
+    Auth, Certificate, DeliveryKind, Instance, LineEndings, Listener, ListenerTls, Log, LogFormat, MaildirLayout,
+    Mechanism, OnFault, Plugin, ReverseDns, Route, Settings, TlsVersion,
 };
 pub(crate) use validate::{listener_limits, next_hop};
 
@@ -71,6 +71,10 @@ impl Loaded {
 fn resolve(settings: &mut Settings, base: &Path) {
     settings.server.data_dir = base.join(&settings.server.data_dir);
     settings.delivery.path = settings.server.data_dir.join(&settings.delivery.path);
+    let of_tls = settings.tls.certificates.iter_mut().flat_map(|files| [&mut files.chain, &mut files.key]);
+    for path in of_tls.chain(&mut settings.tls.client_ca) {
+        *path = base.join(&*path);
+    }
     for path in settings.route.iter_mut().filter_map(|route| route.path.as_mut()) {
         *path = settings.server.data_dir.join(&*path);
     }

@@ -10,6 +10,7 @@ mod out;
 mod paths;
 mod plugins;
 mod serve;
+mod tls;
 mod wiring;
 
 use std::process::ExitCode;

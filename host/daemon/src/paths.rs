@@ -19,6 +19,11 @@ pub(crate) fn cache(settings: &Settings) -> PathBuf {
     settings.server.data_dir.join("cache")
 }
 
+/// The certificate of our own making.
+pub(crate) fn tls(settings: &Settings) -> PathBuf {
+    settings.server.data_dir.join("tls")
+}
+
 /// What plugins keep.
 pub(crate) fn kv(settings: &Settings) -> PathBuf {
     settings.server.data_dir.join("kv.redb")

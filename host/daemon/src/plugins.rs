@@ -18,7 +18,7 @@ use wasmail_wasm::{
 use crate::capabilities::Services;
 use crate::cli::compile;
 use crate::config::{self, Instance, KeyPath, Loaded, Mistakes, OnFault, Plugin, Settings, Size, nearest};
-use crate::paths;
+use crate::{paths, tls};
 
 /// What a module that comes with the server begins with.
 const BUILTIN: &str = "builtin:";
@@ -88,6 +88,7 @@ pub(crate) fn check(loaded: &mut Loaded) {
         Ok(runtime) => drop(runtime.block_on(load(loaded, cache.as_deref(), None))),
         Err(error) => loaded.mistakes.add(&KeyPath::of(&["engine"]), format!("no thread can be started: {error}")),
     }
+    tls::load(&settings, false, &mut loaded.mistakes);
     config::warn(&settings, &mut loaded.mistakes);
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use wasmail_policy::Chain;
 use wasmail_queue::{Backoff, Policy};
 use wasmail_server::{
-    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, MaildirConfig, NextHopConfig,
-    ServerConfig, SpoolConfig,
+    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
+    NextHopConfig, ServerConfig, SpoolConfig, Tls,
 };
 use wasmail_smtp::{AuthConfig, SessionConfig};
 
@@ -20,9 +20,9 @@ use crate::plugins::Plugins;
 pub(crate) const SOFTWARE: &str = concat!("wasmail ", env!("CARGO_PKG_VERSION"));
 
 /// Puts a server together.
-pub(crate) fn server(settings: &Settings, plugins: &Plugins) -> ServerConfig {
+pub(crate) fn server(settings: &Settings, plugins: &Plugins, tls: Option<&Arc<Tls>>) -> ServerConfig {
     ServerConfig {
-        listeners: (0..settings.listener.len()).map(|index| listener(settings, index, plugins)).collect(),
+        listeners: (0..settings.listener.len()).map(|index| listener(settings, index, plugins, tls)).collect(),
         connections: connections(settings),
         dns: dns(settings),
         spool: SpoolConfig { dir: paths::spool(settings), options: paths::spool_options(settings) },
@@ -31,7 +31,7 @@ pub(crate) fn server(settings: &Settings, plugins: &Plugins) -> ServerConfig {
     }
 }
 
-fn listener(settings: &Settings, index: usize, plugins: &Plugins) -> ListenerConfig {
+fn listener(settings: &Settings, index: usize, plugins: &Plugins, tls: Option<&Arc<Tls>>) -> ListenerConfig {
     let listener = &settings.listener[index];
     // Mistakes were reported when the settings were read; the limits of all stand in for ones that were not.
     let limits = config::listener_limits(settings, index, &mut Mistakes::default());
@@ -43,6 +43,7 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins) -> ListenerCon
             LineEndings::Strict => wasmail_smtp::LineEndings::Strict,
             LineEndings::Normalise => wasmail_smtp::LineEndings::Normalise,
         },
+        starttls: listener.tls == config::ListenerTls::Starttls,
         auth: listener.auth.then(|| auth(&settings.auth)),
     };
     let chain = Chain::new(plugins.bindings(listener.plugins.as_deref()));
@@ -52,7 +53,17 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins) -> ListenerCon
         session: Arc::new(session),
         chain: Arc::new(chain.with_routes(settings.route.iter().map(|route| route.name.clone()).collect())),
         reverse_dns: reverse_dns(listener.reverse_dns.unwrap_or(settings.dns.reverse)),
+        tls: listener_tls(listener.tls, tls),
         relaying: listener.relaying,
+    }
+}
+
+/// What TLS needs was loaded before, for every listener that wants it.
+fn listener_tls(wanted: config::ListenerTls, tls: Option<&Arc<Tls>>) -> ListenerTls {
+    match (wanted, tls) {
+        (config::ListenerTls::Starttls, Some(tls)) => ListenerTls::StartTls(Arc::clone(tls)),
+        (config::ListenerTls::Implicit, Some(tls)) => ListenerTls::Implicit(Arc::clone(tls)),
+        (config::ListenerTls::Off, _) | (_, None) => ListenerTls::Off,
     }
 }
 

@@ -11,6 +11,8 @@ use wasmail_queue::Policy;
 use wasmail_smtp::SessionConfig;
 use wasmail_spool::Options;
 
+use crate::tls::Tls;
+
 /// Everything that a [`Server`](crate::Server) needs to start.
 pub struct ServerConfig {
     /// Where to listen, and with what policy.
@@ -47,8 +49,33 @@ pub struct ListenerConfig {
     pub chain: Arc<Chain>,
     /// Whether the client's name is looked up, and whether anybody waits for it.
     pub reverse_dns: ReverseDns,
+    /// Whether it speaks TLS.
+    pub tls: ListenerTls,
     /// Whether its clients may send to anywhere from the start, because only trusted machines reach it.
     pub relaying: bool,
+}
+
+/// Whether a listener speaks TLS.
+#[derive(Debug, Clone, Default)]
+pub enum ListenerTls {
+    /// Never.
+    #[default]
+    Off,
+    /// When the client says STARTTLS (RFC 3207), which [`SessionConfig::starttls`] offers.
+    StartTls(Arc<Tls>),
+    /// From the first octet on (RFC 8314 §3.3).
+    Implicit(Arc<Tls>),
+}
+
+impl ListenerTls {
+    /// What it needs for that.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Arc<Tls>> {
+        match self {
+            Self::Off => None,
+            Self::StartTls(tls) | Self::Implicit(tls) => Some(tls),
+        }
+    }
 }
 
 /// How many clients at once. Who comes on top is told 421 and closed.

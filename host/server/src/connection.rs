@@ -4,6 +4,7 @@ mod buffer;
 pub(crate) mod receiving;
 mod socket;
 
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -18,13 +19,13 @@ use wasmail_mail::{Connection, Counters, Local, Proxy, Remote};
 use wasmail_policy::{Decision, Hook, Verdict};
 use wasmail_smtp::{Commit, Now, Session, Step};
 
-use crate::ReverseDns;
 use crate::dns::{Lookup, Named};
 use crate::limits::Place;
 use crate::listener::Listener;
 use crate::log;
 use crate::server::House;
 use crate::stop::{Phase, Stop};
+use crate::{ListenerTls, ReverseDns};
 
 use buffer::Buffer;
 use receiving::Receiving;
@@ -38,7 +39,14 @@ pub(crate) async fn serve(
     house: Arc<House>,
     place: Place,
 ) {
-    let facts = facts(&stream, peer, &listener);
+    let mut facts = facts(&stream, peer, &listener);
+    let mut socket = Socket::new(stream);
+    if let ListenerTls::Implicit(tls) = &listener.tls {
+        match socket.start_tls(tls).await {
+            Ok(secured) => facts.tls = Some(secured),
+            Err(error) => return log::no_tls(&facts, &listener.name, &error),
+        }
+    }
     let named = match listener.reverse_dns {
         ReverseDns::Off => None,
         _ => house.names.as_ref().map(|names| names.look_up(facts.remote.ip)),
@@ -48,7 +56,7 @@ pub(crate) async fn serve(
     let timer = pin!(sleep_until(session.deadline().into()));
     let stop = pin!(house.stop.changed());
     let client = Client {
-        socket: Socket::new(stream),
+        socket,
         session,
         listener: &listener,
         house: &house,
@@ -130,6 +138,7 @@ impl Client<'_, '_> {
                 Step::Read => self.read(&mut buffer).await,
                 Step::Ask(hook) => self.ask(hook).await,
                 Step::Body => self.append().await,
+                Step::StartTls => self.start_tls().await,
                 Step::Commit(commit) => self.commit(commit).await,
                 Step::Discard => self.receiving.discard(),
                 Step::Close => break,
@@ -295,6 +304,23 @@ impl Client<'_, '_> {
     async fn append(&mut self) {
         if let Err(failure) = self.receiving.append(&self.house.spool, self.session.body()).await {
             self.session.body_failed(failure);
+        }
+    }
+
+    /// The client has been told to begin. Nothing of what it sent before is left: the session sees to that.
+    async fn start_tls(&mut self) {
+        let secured = match (self.flush().await, self.listener.tls.tls()) {
+            (Ok(()), Some(tls)) => self.socket.start_tls(tls).await,
+            (Err(_), _) => Err(io::ErrorKind::BrokenPipe.into()),
+            (_, None) => Err(io::ErrorKind::Unsupported.into()),
+        };
+        self.now = now();
+        match secured {
+            Ok(facts) => self.session.secured(facts, self.now),
+            Err(error) => {
+                log::no_tls(&self.session.context().connection, &self.listener.name, &error);
+                self.session.not_secured(self.now);
+            }
         }
     }
 

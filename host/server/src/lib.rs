@@ -14,12 +14,14 @@ mod listener;
 mod log;
 mod server;
 mod stop;
+mod tls;
 
 pub use config::{
-    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, MaildirConfig, MaildirLayout,
-    NextHopConfig, ReverseDns, ServerConfig, SpoolConfig,
+    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
+    MaildirLayout, NextHopConfig, ReverseDns, ServerConfig, SpoolConfig,
 };
 pub use delivery::{Order, order};
 pub use error::StartError;
 pub use inject::{InjectError, Injector};
 pub use server::{Server, Stopped};
+pub use tls::{Certificate, Tls, TlsConfig, TlsError, TlsVersion};

@@ -16,7 +16,7 @@ use crate::connection;
 use crate::limits::Crowded;
 use crate::server::House;
 use crate::stop::Phase;
-use crate::{ListenerConfig, ReverseDns, StartError};
+use crate::{ListenerConfig, ListenerTls, ReverseDns, StartError};
 
 /// Connections that the kernel holds until we accept them.
 const BACKLOG: i32 = 1024;
@@ -32,6 +32,7 @@ pub(crate) struct Listener {
     pub(crate) chain: Arc<Chain>,
     pub(crate) reverse_dns: ReverseDns,
     pub(crate) relaying: bool,
+    pub(crate) tls: ListenerTls,
     address: SocketAddr,
 }
 
@@ -65,8 +66,8 @@ fn bind(config: ListenerConfig, all: &[SocketAddr]) -> Result<Bound, StartError>
     };
     let (socket, address) =
         listen().map_err(|source| StartError::Listen { name: config.name.clone(), address: config.address, source })?;
-    let ListenerConfig { name, session, chain, reverse_dns, relaying, .. } = config;
-    Ok(Bound { listener: Arc::new(Listener { name, session, chain, reverse_dns, relaying, address }), socket })
+    let ListenerConfig { name, session, chain, reverse_dns, tls, relaying, .. } = config;
+    Ok(Bound { listener: Arc::new(Listener { name, session, chain, reverse_dns, relaying, tls, address }), socket })
 }
 
 fn open(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {

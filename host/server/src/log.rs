@@ -1,6 +1,7 @@
 //! One line a connection, one line a message. What strangers said is escaped, so that no line can be forged.
 
 use std::fmt::{self, Display, Write};
+use std::io;
 use std::time::Duration;
 
 use wasmail_mail::{Connection, Recipient};
@@ -35,6 +36,19 @@ pub(crate) fn message(connection: &Connection, ended: &Ended, took: Duration) {
     );
 }
 
+/// Tells that a client and we did not come to TLS. What the client sent in its stead may be anything.
+pub(crate) fn no_tls(facts: &Connection, listener: &str, error: &io::Error) {
+    let error = error.to_string();
+    tracing::info!(
+        target: "wasmail::connection",
+        uuid = %facts.uuid,
+        listener,
+        remote = %Remote(facts),
+        error = %Escaped(&error),
+        "no TLS",
+    );
+}
+
 /// Tells the fate of a connection.
 pub(crate) fn connection(context: &Context, listener: &str) {
     let facts = &context.connection;
@@ -46,6 +60,7 @@ pub(crate) fn connection(context: &Context, listener: &str) {
         listener,
         remote = %Remote(facts),
         helo = %Helo(facts),
+        tls = %Tls(facts),
         transactions = counters.transactions,
         accepted = counters.messages.accepted,
         deferred = counters.messages.deferred,
@@ -60,6 +75,18 @@ pub(crate) fn connection(context: &Context, listener: &str) {
         duration_us = micros(took),
         "connection",
     );
+}
+
+/// Version and cipher suite, or `-`.
+struct Tls<'a>(&'a Connection);
+
+impl fmt::Display for Tls<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.tls {
+            Some(tls) => write!(f, "{} {}", tls.version, tls.cipher),
+            None => f.write_str("-"),
+        }
+    }
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -13,6 +13,7 @@ use crate::inject::Injector;
 use crate::limits::Census;
 use crate::listener::{self, Bound};
 use crate::stop::{Phase, Stop};
+use crate::tls::Tls;
 use crate::{DnsConfig, ListenerConfig, ReverseDns, ServerConfig, StartError};
 
 /// How long the last words may take when time is up: each client is told 421 and closed.
@@ -87,6 +88,11 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Stopped {
         let Self { bound, house, delivery, drain_timeout, .. } = self;
         let delivering = tokio::spawn(delivery.run(Arc::clone(&house.stop)));
+        // Ended when it is dropped.
+        let mut watching = JoinSet::new();
+        for tls in different(bound.iter().filter_map(|bound| bound.listener.tls.tls())) {
+            watching.spawn(tls.watch());
+        }
         let mut accepting = JoinSet::new();
         for bound in bound {
             accepting.spawn(bound.accept_all(Arc::clone(&house)));
@@ -101,6 +107,17 @@ impl Server {
         tracing::info!(cut_off, waiting, "stopped");
         Stopped { cut_off, waiting }
     }
+}
+
+/// Each of them once.
+fn different<'t>(all: impl Iterator<Item = &'t Arc<Tls>>) -> Vec<Arc<Tls>> {
+    let mut once: Vec<Arc<Tls>> = Vec::new();
+    for tls in all {
+        if !once.iter().any(|other| Arc::ptr_eq(other, tls)) {
+            once.push(Arc::clone(tls));
+        }
+    }
+    once
 }
 
 /// Waits for the connections to end; says how many had to be cut off.

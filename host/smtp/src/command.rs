@@ -16,6 +16,8 @@ pub enum Command {
     Hello(Hello),
     /// `AUTH` (RFC 4954).
     Auth(AuthCommand),
+    /// `STARTTLS` (RFC 3207).
+    StartTls,
     /// `MAIL FROM:`.
     Mail(Mail),
     /// `RCPT TO:`.
@@ -84,6 +86,7 @@ impl Command {
             Verb::Mail => Mail::parse(argument, path_max).map(Self::Mail),
             Verb::Rcpt => rcpt(argument, path_max).map(Self::Rcpt),
             Verb::Data => alone(Self::Data, argument),
+            Verb::StartTls => alone(Self::StartTls, argument),
             Verb::Rset => alone(Self::Rset, argument),
             Verb::Quit => alone(Self::Quit, argument),
             Verb::Vrfy => with_argument(Self::Vrfy(argument.to_owned()), argument),
@@ -97,6 +100,7 @@ impl Command {
 #[derive(Clone, Copy)]
 enum Verb {
     Auth,
+    StartTls,
     Ehlo,
     Helo,
     Mail,
@@ -112,7 +116,7 @@ enum Verb {
 
 impl Verb {
     fn parse(verb: &[u8]) -> Result<Self, CommandError> {
-        const KNOWN: [(&str, Verb); 12] = [
+        const KNOWN: [(&str, Verb); 13] = [
             ("MAIL", Verb::Mail),
             ("RCPT", Verb::Rcpt),
             ("DATA", Verb::Data),
@@ -121,6 +125,7 @@ impl Verb {
             ("RSET", Verb::Rset),
             ("NOOP", Verb::Noop),
             ("AUTH", Verb::Auth),
+            ("STARTTLS", Verb::StartTls),
             ("QUIT", Verb::Quit),
             ("VRFY", Verb::Vrfy),
             ("EXPN", Verb::Expn),
@@ -147,7 +152,7 @@ fn unknown(verb: &[u8]) -> CommandError {
 /// Methods of HTTP (RFC 9110 §9.3, RFC 5789), and how HTTP/2 begins (RFC 9113 §3.4). CONNECT is how proxies are abused.
 const HTTP: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"];
 /// Commands of extensions that are not offered, and of old.
-const NOT_OFFERED: [&str; 7] = ["STARTTLS", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML"];
+const NOT_OFFERED: [&str; 6] = ["ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML"];
 
 /// Whether an overlong line begins as HTTP does: browsers send more than a command line may have.
 pub(crate) fn looks_like_http(line: &[u8]) -> bool {
@@ -343,7 +348,9 @@ mod tests {
         assert_eq!(parse(" NOOP"), Err(CommandError::Unknown));
         assert_eq!(parse(""), Err(CommandError::Unknown));
         assert_eq!(parse("NOOPE"), Err(CommandError::Unknown));
-        assert_eq!(parse("STARTTLS"), Err(CommandError::NotOffered));
+        assert_eq!(parse("STARTTLS"), Ok(Command::StartTls));
+        assert_eq!(parse("STARTTLS now"), Err(CommandError::Argument));
+        assert_eq!(parse("ETRN x"), Err(CommandError::NotOffered));
         assert_eq!(parse("BDAT 10 LAST"), Err(CommandError::Bdat));
         assert_eq!(parse("GET / HTTP/1.1"), Err(CommandError::Http));
     }

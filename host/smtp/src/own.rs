@@ -131,6 +131,7 @@ mod tests {
 
     fn config() -> SessionConfig {
         SessionConfig {
+            starttls: false,
             auth: None,
             hostname: "mx.example.test".into(),
             software: "wasmail 0.1.0".into(),

@@ -4,10 +4,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmail_mail::{Connection, Envelope};
+use wasmail_mail::{Connection, Envelope, Tls};
 use wasmail_policy::{Body, BoxFuture, Chain, Context, Hook};
 
 use crate::{Commit, CommitFailure, Ended, Now, Session, SessionConfig, Step};
+
+/// TLS of which only the facts are there.
+fn pretended() -> Tls {
+    let (version, cipher) = ("TLSv1.3".to_owned(), "TLS_AES_128_GCM_SHA256".to_owned());
+    Tls { version, cipher, sni: None, peer_certificate: None }
+}
 
 /// A message that a rehearsal accepted.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,6 +148,7 @@ impl Rehearsal {
                 }
                 Step::Ask(hook) => self.ask(hook).await,
                 Step::Body => self.store(),
+                Step::StartTls => self.session.secured(pretended(), self.now),
                 Step::Commit(commit) => self.commit(commit).await,
                 Step::Discard => self.forget(),
             }

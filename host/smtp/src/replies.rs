@@ -26,6 +26,10 @@ pub(crate) const CANNOT_VERIFY: &str = "252 2.1.5 Cannot verify, but will take a
 pub(crate) const NO_EXPANSION: &str = "502 5.5.1 EXPN is not offered\r\n";
 pub(crate) const TAKEN: &str = "250 2.0.0 Message taken\r\n";
 
+pub(crate) const START_TLS: &str = "220 2.0.0 Begin TLS\r\n";
+pub(crate) const TLS_TWICE: &str = "503 5.5.1 TLS has begun already\r\n";
+pub(crate) const TLS_IN_TRANSACTION: &str = "503 5.5.1 A transaction is running\r\n";
+pub(crate) const INPUT_BEFORE_TLS: &str = "554 5.5.1 Input after STARTTLS, before TLS\r\n";
 pub(crate) const AUTHENTICATED: &str = "235 2.7.0 Authenticated\r\n";
 pub(crate) const AUTH_FAILED: &str = "535 5.7.8 Authentication failed\r\n";
 pub(crate) const AUTH_FOR_ANOTHER: &str = "535 5.7.8 Nobody acts for another here\r\n";
@@ -80,12 +84,23 @@ pub(crate) fn helo(hostname: &str) -> Text {
     Cow::Owned(format!("250 {hostname}\r\n"))
 }
 
+/// What EHLO lists beyond what it always does.
+pub(crate) struct Extensions {
+    pub(crate) starttls: bool,
+    /// The mechanisms of AUTH.
+    pub(crate) auth: Option<String>,
+    pub(crate) of_plugins: Vec<String>,
+}
+
 /// The answer to EHLO, with the extensions that are offered.
-pub(crate) fn ehlo(hostname: &str, limits: &Limits, mechanisms: Option<&str>, of_plugins: &[String]) -> Text {
+pub(crate) fn ehlo(hostname: &str, limits: &Limits, extensions: &Extensions) -> Text {
     let size = limits.message_size;
     let mut text = format!("250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n");
-    mechanisms.into_iter().for_each(|mechanisms| text.extend(["250-AUTH ", mechanisms, "\r\n"]));
-    of_plugins.iter().for_each(|line| text.extend(["250-", line, "\r\n"]));
+    if extensions.starttls {
+        text.push_str("250-STARTTLS\r\n");
+    }
+    extensions.auth.iter().for_each(|mechanisms| text.extend(["250-AUTH ", mechanisms, "\r\n"]));
+    extensions.of_plugins.iter().for_each(|line| text.extend(["250-", line, "\r\n"]));
     text.push_str("250 ENHANCEDSTATUSCODES\r\n");
     Cow::Owned(text)
 }

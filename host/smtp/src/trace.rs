@@ -41,7 +41,12 @@ fn received(config: &SessionConfig, connection: &Connection, transaction: &Trans
         let _ = write!(value, "{info} ");
     }
     let _ = write!(value, "{}) by {} ({})", literal(connection.remote.ip), config.hostname, config.software);
-    let _ = write!(value, " with {} id {}", protocol(connection, transaction.smtputf8), transaction.uuid);
+    let _ = write!(value, " with {}", protocol(connection, transaction.smtputf8));
+    // RFC 8314 §4.3.
+    if let Some(tls) = connection.tls.as_ref().filter(|tls| !tls.cipher.is_empty()) {
+        let _ = write!(value, " tls {}", tls.cipher);
+    }
+    let _ = write!(value, " id {}", transaction.uuid);
     // With several recipients the field would tell each of the others (RFC 5321 §7.2).
     if let [recipient] = transaction.recipients.as_slice() {
         let _ = write!(value, " for {}", recipient.path);

@@ -31,6 +31,10 @@ impl Peer for Memory {
         Ok(())
     }
 
+    fn secure(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn receive(&mut self) -> io::Result<Vec<u8>> {
         if self.answer.is_empty() && !self.rehearsal.is_closed() {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the server waits for more"));
@@ -45,6 +49,7 @@ fn apply(setting: &Setting, config: &mut SessionConfig, connection: &mut Connect
     let limits = &mut config.limits;
     match setting.key.as_str() {
         "messages" | "says" => {}
+        "starttls" => config.starttls = setting.value.parse().map_err(|_| "true or false")?,
         "auth" => {
             config.auth = Some(AuthConfig { without_tls: setting.value == "without-tls", ..AuthConfig::default() })
         }

@@ -30,6 +30,14 @@ pub trait Peer {
     /// # Errors
     /// When nothing comes in time. A reset by the server counts as closing.
     fn receive(&mut self) -> io::Result<Vec<u8>>;
+
+    /// Begins TLS, as a client that believes any certificate.
+    ///
+    /// # Errors
+    /// When the peer has none, or the handshake fails.
+    fn secure(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// What one connection says and hears.
@@ -64,6 +72,8 @@ struct Turn {
 enum Act {
     /// Sent in one write.
     Send(Vec<u8>),
+    /// TLS begins.
+    Secure,
     /// One line that is expected, CRLF left out.
     Line(Pattern),
     /// A reply of one or more lines that is expected, with this code.

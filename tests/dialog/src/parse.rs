@@ -70,6 +70,10 @@ impl Draft {
     fn client(&mut self, line: usize, rest: &str) -> Result<(), String> {
         let (times, mark, text) = split(rest, &[':', '|'])?;
         self.still_open()?;
+        if text == "<tls>" && mark == ':' && self.group.is_none() {
+            self.dialog.turns.push(Turn { line, act: Act::Secure });
+            return Ok(());
+        }
         let octets = match text.strip_suffix('\\') {
             Some(text) => unescape(text),
             None => [unescape(text).as_slice(), b"\r\n"].concat(),

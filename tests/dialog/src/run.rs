@@ -36,6 +36,7 @@ impl Talk<'_> {
     fn act(&mut self, line: usize, act: &Act) -> Result<(), Failure> {
         match act {
             Act::Send(octets) => self.send(octets),
+            Act::Secure => self.secure(line)?,
             Act::Line(pattern) => {
                 let heard = self.line(line, &pattern.to_string())?;
                 if !pattern.matches(&heard) {
@@ -54,6 +55,16 @@ impl Talk<'_> {
         if let Err(error) = self.peer.send(octets) {
             self.transcript.push(format!("(not sent: {error})"));
         }
+    }
+
+    /// Nothing may have been said beyond what was expected: it would be read as if it had come under TLS.
+    fn secure(&mut self, line: usize) -> Result<(), Failure> {
+        self.transcript.push("C: <tls>".to_owned());
+        if !self.heard.is_empty() {
+            let heard = show(&std::mem::take(&mut self.heard));
+            return Err(self.fail(line, "nothing before TLS", &heard));
+        }
+        self.peer.secure().map_err(|error| self.fail(line, "a TLS handshake", &error.to_string()))
     }
 
     /// All lines of a reply.

@@ -73,7 +73,8 @@ fn through(message: &str, mutations: Vec<Mutation>) -> Vec<u8> {
         on_fault: FaultRule::Defer,
     };
     let config = SessionConfig {
-        auth: None,
+        starttls: false,
+            auth: None,
         limits: Limits::default(),
         line_endings: LineEndings::Strict,
         hostname: "mx.example.test".into(),

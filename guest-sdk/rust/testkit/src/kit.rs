@@ -248,6 +248,7 @@ impl Kit {
 /// How sessions of the kit speak.
 pub(crate) fn session_config(limits: Limits) -> SessionConfig {
     SessionConfig {
+        starttls: false,
         auth: None,
         limits,
         line_endings: LineEndings::Strict,

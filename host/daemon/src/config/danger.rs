@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::limits::Limits;
 use super::mistake::Mistakes;
 use super::place::KeyPath;
-use super::settings::{DeliveryKind, LineEndings, Listener, Plugin, Settings};
+use super::settings::{DeliveryKind, LineEndings, Listener, ListenerTls, Plugin, Settings};
 use super::validate::listener_limits;
 
 /// Widest networks that are let pass without a word: a /8 is the largest that anybody owns.
@@ -90,7 +90,8 @@ fn relaying(listener: &Listener, at: &KeyPath, mistakes: &mut Mistakes) {
 }
 
 fn passwords_in_the_clear(settings: &Settings, listener: &Listener, at: &KeyPath, mistakes: &mut Mistakes) {
-    if listener.auth && settings.auth.without_tls && !listener.address.ip().is_loopback() {
+    let in_the_clear = settings.auth.without_tls && listener.tls != ListenerTls::Implicit;
+    if listener.auth && in_the_clear && !listener.address.ip().is_loopback() {
         let what = format!("passwords come to {} in the clear", listener.address);
         mistakes.warn(&at.key("auth"), what, "listen where nobody can read them on the way");
     }

@@ -23,6 +23,8 @@ section! {
         listener: Vec<Listener>,
         /// Limits of a session, for all listeners.
         limits: Limits,
+        /// Certificates.
+        tls: Tls,
         /// How clients authenticate.
         auth: Auth,
         /// How many clients at once.
@@ -91,6 +93,8 @@ section! {
         line_endings: LineEndings = LineEndings::Strict,
         /// Whether its clients may send to anywhere.
         relaying: bool = false,
+        /// Whether it speaks TLS.
+        tls: ListenerTls = ListenerTls::Starttls,
         /// Whether clients may authenticate.
         auth: bool = false,
         /// In place of `dns.reverse`.
@@ -109,6 +113,54 @@ choice! {
         Strict = "strict",
         /// Take a bare LF for CRLF.
         Normalise = "normalise",
+    }
+}
+
+choice! {
+    /// Whether a listener speaks TLS.
+    ListenerTls {
+        /// Never.
+        Off = "off",
+        /// When the client says STARTTLS.
+        Starttls = "starttls",
+        /// From the first octet on.
+        Implicit = "implicit",
+    }
+}
+
+section! {
+    /// Certificates.
+    Tls {
+        /// Those that are shown; one of our own making when there is none.
+        certificates: Vec<Certificate> = Vec::new(),
+        /// The oldest version that is spoken.
+        minimum: TlsVersion,
+        /// Whose certificates of clients are believed.
+        client_ca: Option<PathBuf>,
+        /// Whether a client must have one.
+        client_certificate_required: bool,
+        /// How long a handshake may take.
+        handshake_timeout: Duration,
+    }
+}
+
+section! {
+    /// The files of a certificate.
+    Certificate {
+        /// The certificate and those between it and the root.
+        chain: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    }
+}
+
+choice! {
+    /// Versions of TLS.
+    TlsVersion {
+        /// RFC 5246.
+        V1_2 = "1.2",
+        /// RFC 8446.
+        V1_3 = "1.3",
     }
 }
 

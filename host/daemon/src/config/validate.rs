@@ -11,7 +11,7 @@ use super::decode::{Decode, nearest};
 use super::limits::Limits;
 use super::mistake::Mistakes;
 use super::place::KeyPath;
-use super::settings::{DeliveryKind, Plugin, Settings};
+use super::settings::{DeliveryKind, ListenerTls, Plugin, Settings};
 
 /// What a compiling process takes before it compiles anything, with some room.
 const COMPILE_MEMORY_MIN: u64 = 256 * 1024 * 1024;
@@ -21,6 +21,7 @@ pub(super) fn validate(settings: &Settings, mistakes: &mut Mistakes) {
     server(settings, mistakes);
     listeners(settings, mistakes);
     session_limits(&settings.limits, &KeyPath::of(&["limits"]), mistakes);
+    tls(settings, mistakes);
     auth(settings, mistakes);
     positive_numbers(settings, mistakes);
     spool(settings, mistakes);
@@ -74,6 +75,14 @@ fn listeners(settings: &Settings, mistakes: &mut Mistakes) {
     }
 }
 
+fn tls(settings: &Settings, mistakes: &mut Mistakes) {
+    let at = KeyPath::of(&["tls"]);
+    nonzero_time(settings.tls.handshake_timeout, &at.key("handshake_timeout"), mistakes);
+    if settings.tls.client_certificate_required && settings.tls.client_ca.is_none() {
+        mistakes.add(&at.key("client_ca"), "missing; tls.client_certificate_required needs it");
+    }
+}
+
 fn auth(settings: &Settings, mistakes: &mut Mistakes) {
     let at = KeyPath::of(&["auth"]);
     if settings.auth.mechanisms.is_empty() {
@@ -82,10 +91,10 @@ fn auth(settings: &Settings, mistakes: &mut Mistakes) {
     if settings.auth.attempts == 0 {
         mistakes.add(&at.key("attempts"), "must be 1 at least");
     }
-    for (index, _) in settings.listener.iter().enumerate().filter(|(_, listener)| listener.auth) {
-        if !settings.auth.without_tls {
-            let help = "set auth.without_tls to true if nobody can listen on the way";
-            let what = "AUTH is offered under TLS alone, which there is none of yet";
+    for (index, listener) in settings.listener.iter().enumerate().filter(|(_, listener)| listener.auth) {
+        if !settings.auth.without_tls && listener.tls == ListenerTls::Off {
+            let help = "set listener.tls to \"starttls\", or auth.without_tls to true if nobody can listen on the way";
+            let what = "AUTH is offered under TLS alone, which this listener has none of";
             mistakes.add_with_help(&KeyPath::of(&["listener"]).index(index).key("auth"), what, help);
         }
     }

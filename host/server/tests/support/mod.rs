@@ -17,8 +17,8 @@ use wasmail_policy::{
 };
 use wasmail_queue::{Backoff, Policy};
 use wasmail_server::{
-    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, MaildirConfig, MaildirLayout,
-    NextHopConfig, ReverseDns, Server, ServerConfig, SpoolConfig, StartError, Stopped,
+    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
+    MaildirLayout, NextHopConfig, ReverseDns, Server, ServerConfig, SpoolConfig, StartError, Stopped,
 };
 use wasmail_smtp::{Limits, LineEndings, SessionConfig};
 use wasmail_spool::{Durability, Options};
@@ -110,6 +110,7 @@ impl Home {
         let names = routes.iter().map(|(name, _)| name.clone()).collect();
         plugins.push(accept_recipients());
         let session = Arc::new(SessionConfig {
+            starttls: false,
             auth: None,
             hostname: "mx.example".into(),
             software: "wasmail/test".into(),
@@ -122,6 +123,7 @@ impl Home {
             session,
             chain: Arc::new(Chain::new(plugins).with_routes(names)),
             reverse_dns,
+            tls: ListenerTls::Off,
             relaying: false,
         };
         let destination = destination.unwrap_or_else(|| self.to_maildir(MaildirLayout::PerRecipient));

@@ -4,7 +4,7 @@ use wasmail_mail::{Dispositions, HelloVerb};
 use wasmail_policy::{Decision, Denial, Fate, Hook, ReplyText, Subject, Verdict};
 
 use super::{CommitFailure, Now, Session, State};
-use crate::replies;
+use crate::replies::{self, Extensions};
 
 impl Session {
     /// Answers [`super::Step::Ask`]. Nothing happens when nothing is asked, as after the client has gone.
@@ -104,8 +104,8 @@ impl Session {
     fn say_capabilities(&mut self) {
         self.state = State::Ready;
         let of_plugins = std::mem::take(&mut self.context.capabilities);
-        let mechanisms = self.mechanisms();
-        self.say(&replies::ehlo(&self.config.hostname, &self.config.limits, mechanisms.as_deref(), &of_plugins));
+        let extensions = Extensions { starttls: self.offers_tls(), auth: self.mechanisms(), of_plugins };
+        self.say(&replies::ehlo(&self.config.hostname, &self.config.limits, &extensions));
     }
 
     fn say_accepted(&mut self, hook: Hook, text: Option<&ReplyText>, usual: &'static str) {

@@ -48,6 +48,7 @@ impl Session {
         match command {
             Command::Hello(hello) => self.hello(hello),
             Command::Auth(auth) => self.auth(&auth),
+            Command::StartTls => self.start_tls(),
             Command::Mail(mail) => self.mail(mail),
             Command::Rcpt(recipient) => self.rcpt(recipient),
             Command::Data => self.data(),

@@ -5,6 +5,7 @@ mod auth;
 mod commands;
 mod content;
 mod step;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -80,6 +81,8 @@ enum State {
     Unwelcome,
     /// The client's next response in an exchange that authenticates it.
     Authenticating(Exchange),
+    /// The handshake to be over.
+    Securing,
     /// The answer of policy.
     Asking(Hook),
     /// The end of the data.
@@ -132,6 +135,7 @@ impl Session {
                 State::Authenticating(_) => self.next_response(input),
                 State::Receiving(_) => self.receive(input),
                 State::Asking(hook) => Some(Step::Ask(hook)),
+                State::Securing => Some(Step::StartTls),
                 State::Committing => Some(self.commit(now)),
                 State::Leaving => {
                     self.ask(Hook::Disconnect);

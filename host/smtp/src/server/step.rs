@@ -39,6 +39,8 @@ pub struct SessionConfig {
     pub limits: Limits,
     /// What becomes of bare CR and LF.
     pub line_endings: LineEndings,
+    /// Whether a client may begin TLS by STARTTLS.
+    pub starttls: bool,
     /// How clients may authenticate; none when they may not.
     pub auth: Option<AuthConfig>,
 }
@@ -52,6 +54,8 @@ pub enum Step {
     Ask(Hook),
     /// [`super::Session::body`] holds octets of the body: append them to the draft, step again.
     Body,
+    /// Write the output, hold a TLS handshake (RFC 3207), then call [`super::Session::secured`]; when it fails, close.
+    StartTls,
     /// Make the message durable, then call [`super::Session::committed`].
     Commit(Commit),
     /// Drop the draft if one was begun, step again.

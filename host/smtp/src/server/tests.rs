@@ -22,7 +22,7 @@ fn feed(session: &mut Session, octets: &[u8], mut each: impl FnMut(&Session, &St
             }
             Step::Ask(_) => session.answer(Decision::next(), now),
             Step::Commit(_) => session.committed(Ok("id".into()), now),
-            Step::Body | Step::Discard => {}
+            Step::Body | Step::Discard | Step::StartTls => {}
         }
     }
 }

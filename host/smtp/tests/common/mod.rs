@@ -100,6 +100,7 @@ pub(crate) fn config() -> SessionConfig {
         hostname: "mx.example.test".into(),
         software: "wasmail".into(),
         limits: Limits::default(),
+        starttls: false,
         auth: None,
         line_endings: LineEndings::Strict,
     }
