@@ -113,7 +113,11 @@ fn a_listener_where_nobody_vouches_is_a_mistake() {
     for part in ["listener[0].auth: no plugin here vouches for clients", "grants = [\"credentials\"]"] {
         assert!(!output.status.success() && said.contains(part), "{part} is not in {said}");
     }
-    let home = Home::new(&config(", \"credentials\"").replace("without_tls = true\n", ""));
+    let home = Home::new(
+        &config(", \"credentials\"")
+            .replace("without_tls = true\n", "")
+            .replace("auth = true", "auth = true\ntls = \"off\""),
+    );
     let output = home.command(&["check"]).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("listener[0].auth: AUTH is offered under TLS alone"), "{said}");

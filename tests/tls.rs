@@ -25,7 +25,7 @@ const LISTENERS: &str = "[dns]\nreverse = \"off\"\n\
 /// What openssl says of a server, and what the server says to these lines.
 fn s_client(address: SocketAddr, extra: &[&str], lines: &str) -> Finished {
     let mut openssl = command("openssl");
-    openssl.args(["s_client", "-connect", &address.to_string(), "-crlf", "-quiet", "-no_ign_eof"]).args(extra);
+    openssl.args(["s_client", "-connect", &address.to_string(), "-crlf", "-quiet"]).args(extra);
     run(&mut openssl, lines.as_bytes(), PATIENCE)
 }
 
@@ -84,8 +84,8 @@ fn mail_comes_under_tls_and_the_trace_says_so() {
         let trace = wait_for(&inbox, sent + 1, PATIENCE)[sent].trace().replace("\r\n ", " ");
         assert!(trace.contains(" with ESMTPS tls TLS_AES_") && trace.contains(" id "), "{trace}");
     }
-    let log = server.wait_for_log("TLSv1.3 TLS_AES_", PATIENCE);
-    assert!(log.contains("listener=\"submissions\"") || log.contains("listener=submissions"), "{log}");
+    let log = server.wait_for_log("listener=\"submissions\"", PATIENCE);
+    assert!(log.contains("tls=TLSv1.3 TLS_AES_"), "{log}");
 }
 
 #[test]
@@ -96,8 +96,8 @@ fn versions_that_are_too_old_are_not_spoken() {
     let server = Home::new(&format!("{LISTENERS}[tls]\nminimum = \"1.3\"\n")).start();
     let address = server.addresses()[1];
     assert!(s_client(address, &["-tls1_3"], "QUIT\n").text().contains("221 2.0.0"));
-    let old = s_client(address, &["-tls1_2"], "QUIT\n").text();
-    assert!(!old.contains("220 ") && old.contains("alert protocol version"), "{old}");
+    let old = s_client(address, &["-tls1_2"], "QUIT\n");
+    assert!(!old.status.success() && !old.text().contains("220 "), "{}", old.text());
     // Others do not notice.
     assert!(s_client(address, &["-tls1_3"], "QUIT\n").text().contains("221 2.0.0"));
 }
@@ -167,7 +167,7 @@ fn who_speaks_no_tls_where_it_is_wanted_is_closed_on() {
                   \x20   try:\n\
                   \x20       s.sendall(opening); s.shutdown(socket.SHUT_WR)\n\
                   \x20       while s.recv(65536): pass\n\
-                  \x20   except ConnectionError: pass\n\
+                  \x20   except OSError: pass\n\
                   \x20   print('closed')\n";
     let mut python = command("python3");
     let address = server.addresses()[1];
@@ -204,6 +204,7 @@ fn the_embedded_configuration_offers_starttls() {
     curl.args(["--silent", "--show-error", "--insecure", "--ssl-reqd", "--max-time", "60", "--url"]);
     curl.arg(format!("smtp://{}/client.example", server.address()));
     curl.args(["--mail-from", "a@client.example", "--mail-rcpt", "b@example.test", "--upload-file", "-"]);
-    run(&mut curl, b"Subject: x\r\n\r\nhello\r\n", PATIENCE).well();
+    run(&mut curl, b"Date: Mon, 23 Nov 2026 10:00:00 +0000\r\nFrom: a@client.example\r\n\r\nhello\r\n", PATIENCE)
+        .well();
     wait_for(&maildir::of(&server.maildirs(), "b@example.test"), 1, PATIENCE);
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use wasmail_server::{Certificate, Tls, TlsConfig};
 
 use crate::config::{self, KeyPath, ListenerTls, Mistakes, Settings};
@@ -63,14 +64,23 @@ fn prepare(own: &Certificate, hostname: &str, make: bool) -> io::Result<()> {
     if !make || (own.chain.exists() && own.key.exists()) {
         return Ok(());
     }
-    let made = rcgen::generate_simple_self_signed(vec![hostname.to_owned()]).map_err(io::Error::other)?;
+    let (certificate, key) = make_certificate(hostname).map_err(io::Error::other)?;
     if let Some(dir) = own.chain.parent() {
         fs::create_dir_all(dir)?;
     }
-    write(&own.key, &made.signing_key.serialize_pem(), 0o600)?;
-    write(&own.chain, &made.cert.pem(), 0o644)?;
+    write(&own.key, &key, 0o600)?;
+    write(&own.chain, &certificate, 0o644)?;
     tracing::warn!(certificate = %own.chain.display(), "made a certificate that is signed by itself");
     Ok(())
+}
+
+/// A certificate and its key, PEM.
+fn make_certificate(hostname: &str) -> Result<(String, String), rcgen::Error> {
+    let mut params = CertificateParams::new(vec![hostname.to_owned()])?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, hostname);
+    let key = KeyPair::generate()?;
+    Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
 }
 
 fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
