@@ -1,13 +1,15 @@
-//! What plugins are granted, in the built binary: a blocklist is asked, a greylist outlasts the server, a
-//! service is asked over HTTP.
+//! What plugins are granted, in the built binary: a blocklist is asked, a greylist outlasts the server, services are asked
+//! over HTTP and TCP.
 
 mod peers;
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use peers::client::Client;
@@ -265,4 +267,95 @@ fn service() -> SocketAddr {
         }
     });
     address
+}
+
+/// Answers one client's line with the same line and what was heard of it.
+fn answer(mut stream: impl Read + Write) {
+    let mut line = String::new();
+    // Whoever says nothing hears nothing.
+    if BufReader::new(&mut stream).read_line(&mut line).is_ok_and(|len| len > 0) {
+        stream.write_all(format!("heard {line}").as_bytes()).expect("the plugin listens");
+    }
+}
+
+#[test]
+fn a_service_is_spoken_with_where_the_operator_lists_it() {
+    let module = guest("speaks.wasm");
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let path = dir.path().join("socket");
+    let (tcp, unix) = (TcpListener::bind("127.0.0.1:0").expect("a port is free"), UnixListener::bind(&path));
+    let (address, unix) = (tcp.local_addr().expect("it has an address"), unix.expect("a socket can be made"));
+    std::thread::spawn(move || tcp.incoming().for_each(|stream| answer(stream.expect("a client connects"))));
+    std::thread::spawn(move || unix.incoming().for_each(|stream| answer(stream.expect("a client connects"))));
+    let socket = format!("unix:{}", path.display());
+    let heard = |grants: &str, endpoint: &str, tcp: &str| {
+        let config = format!(
+            "[dns]\nreverse = \"off\"\nservers = [\"127.0.0.1:53\"]\n[[plugin]]\nname = \"speaks\"\n\
+             module = {module:?}\ngrants = [\"accept-recipients\", \"take-messages\", \"overturn-denials\"{grants}]\n\
+             config = {{ noop = \"tcp {endpoint} hello\" }}\n[plugin.tcp]\n{tcp}\n"
+        );
+        let server = Home::new(&config).start();
+        let mut client = Client::greeted(server.address()).expect("the server greets");
+        client.command("NOOP").expect("the server replies").text
+    };
+    let both = format!("endpoints = [\"{address}\", \"{socket}\"]");
+    for endpoint in [&address.to_string(), &socket] {
+        let text = heard(", \"tcp\"", endpoint, &both);
+        assert!(text.contains("heard hello"), "{endpoint}: {text}");
+        let text = heard(", \"tcp\"", endpoint, "endpoints = [\"127.0.0.1:1\"]");
+        assert!(text.contains("is not among tcp.endpoints"), "{endpoint}: {text}");
+    }
+    let text = heard(", \"tcp\"", "127.0.0.1:1", "endpoints = [\"127.0.0.1:1\"]");
+    assert!(text.contains("connection refused"), "{text}");
+    let text = heard("", &address.to_string(), &both);
+    assert!(text.contains("NotGranted"), "{text}");
+}
+
+/// A service that keeps what each client says, to the end.
+fn listens() -> (SocketAddr, Receiver<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it has an address");
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut heard = Vec::new();
+            stream.expect("a client connects").read_to_end(&mut heard).expect("it ends well");
+            if tell.send(heard).is_err() {
+                return;
+            }
+        }
+    });
+    (address, told)
+}
+
+#[test]
+fn a_service_hears_the_message_that_the_plugin_reads() {
+    let module = guest("sends.wasm");
+    let (service, told) = listens();
+    let plugin = |name: &str, grants: &str, says: &str| {
+        format!(
+            "[[plugin]]\nname = \"{name}\"\nmodule = {module:?}\n\
+             grants = [\"take-messages\", \"overturn-denials\", \"accept-recipients\"{grants}]\n\
+             config = {{ rcpt = \"accept\", data-post = \"{says}\" }}\n"
+        )
+    };
+    // What the first one edits, the second one reads and sends; the reading of it takes a while in the sandbox.
+    let edits = plugin("edits", "", "edit");
+    let sends = plugin("sends", ", \"tcp\"", &format!("tcp {service}"));
+    let config =
+        format!("[dns]\nreverse = \"off\"\n{edits}{sends}cpu = \"5s\"\ntcp = {{ endpoints = [\"{service}\"] }}\n");
+    let server = Home::new(&config).start();
+    let mut client = Client::greeted(server.address()).expect("the server greets");
+    let line = "a line of the message, and .dots\r\n.\r\n..\r\n";
+    let text =
+        format!("From: =?utf-8?q?J=C3=B6rg?= <a@example.org>\r\nSubject: two\r\n lines\r\n\r\n{}", line.repeat(5_000));
+    let sent = client.send("a@example.org", &["b@example.test"], text.as_bytes()).expect("the server replies");
+    assert_eq!(sent.code, 250, "{sent:?}");
+    let limit = Duration::from_secs(20);
+    let [by_host, by_guest] = [0, 1].map(|_| told.recv_timeout(limit).expect("it hears the message"));
+    assert!(by_host == by_guest, "{} octets by the host, {} by the guest", by_host.len(), by_guest.len());
+    let heard = String::from_utf8_lossy(&by_host);
+    assert!(heard.contains("X-From: ") && heard.ends_with("-- \r\nseen\r\n"), "the edits are in it");
+    let delivered = maildir::wait_for(&maildir::of(&server.maildirs(), "b@example.test"), 1, limit).remove(0);
+    assert!(delivered.raw.ends_with(&by_host), "what is delivered has the host's fields on top, and nothing else");
 }

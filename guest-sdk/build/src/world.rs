@@ -8,7 +8,7 @@ use wit_parser::{Resolve, SourceMap, WorldId};
 use crate::{BuildError, Project, write};
 
 /// The contract, file by file.
-pub const WIT: [(&str, &str); 10] = [
+pub const WIT: [(&str, &str); 11] = [
     ("capabilities.wit", include_str!("../../../wit/capabilities.wit")),
     ("host.wit", include_str!("../../../wit/host.wit")),
     ("hooks.wit", include_str!("../../../wit/hooks.wit")),
@@ -17,6 +17,7 @@ pub const WIT: [(&str, &str); 10] = [
     ("outbound.wit", include_str!("../../../wit/outbound.wit")),
     ("public-suffix.wit", include_str!("../../../wit/public-suffix.wit")),
     ("secret.wit", include_str!("../../../wit/secret.wit")),
+    ("tcp.wit", include_str!("../../../wit/tcp.wit")),
     ("types.wit", include_str!("../../../wit/types.wit")),
     ("worlds.wit", include_str!("../../../wit/worlds.wit")),
 ];

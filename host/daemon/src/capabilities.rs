@@ -10,7 +10,7 @@ use wasmail_policy::Grant;
 use wasmail_server::{InjectError, Injector};
 use wasmail_services::inject::{self, NewMessage, Outlet, Sink, Taken};
 use wasmail_services::secret::{Secret, Secrets};
-use wasmail_services::{Capabilities, Failure, dns, http, kv};
+use wasmail_services::{Capabilities, Failure, dns, http, kv, tcp};
 use wasmail_smtp::own::Wish;
 
 use crate::config::{KeyPath, Mistakes, Plugin, Settings};
@@ -24,6 +24,7 @@ pub(crate) struct Services {
     store: Option<Arc<kv::Store>>,
     outlet: Outlet,
     network: Option<Arc<http::Network>>,
+    tcp: Option<Arc<tcp::Network>>,
     /// By the name of the plugin.
     secrets: HashMap<String, Secrets>,
 }
@@ -31,12 +32,15 @@ pub(crate) struct Services {
 impl Services {
     /// Starts what some plugin was granted. Without a file the store is in memory, and gone afterwards.
     pub(crate) fn start(settings: &Settings, base: &Path, file: Option<PathBuf>, mistakes: &mut Mistakes) -> Self {
-        let needs_names = anybody_has(settings, Grant::Dns) || anybody_has(settings, Grant::Http);
+        let needs_names =
+            anybody_has(settings, Grant::Dns) || anybody_has(settings, Grant::Http) || names_a_service(settings);
         let resolver = if needs_names { resolver(settings, mistakes) } else { None };
         let names = resolver.as_ref().filter(|_| anybody_has(settings, Grant::Http));
         Self {
             secrets: secrets(settings, base, mistakes),
             outlet: Outlet::default(),
+            tcp: anybody_has(settings, Grant::Tcp)
+                .then(|| tcp::Network::new(resolver.clone(), settings.tcp.concurrency)),
             network: names.and_then(|resolver| network(settings, Arc::clone(resolver), mistakes)),
             resolver,
             store: if anybody_has(settings, Grant::Kv) { store(settings, file, mistakes) } else { None },
@@ -47,12 +51,14 @@ impl Services {
     pub(crate) fn of(&self, plugin: &Plugin) -> Capabilities {
         let resolver = self.resolver.as_ref().filter(|_| has(plugin, Grant::Dns));
         let store = self.store.as_ref().filter(|_| has(plugin, Grant::Kv));
+        let tcp = self.tcp.as_ref().filter(|_| has(plugin, Grant::Tcp));
         let network = self.network.as_ref().filter(|_| has(plugin, Grant::Http));
         Capabilities {
             dns: resolver.map(|resolver| dns::Client::new(Arc::clone(resolver), dns_quota(plugin))),
             inject: has(plugin, Grant::Inject).then(|| self.inject(plugin)),
             kv: store.map(|store| kv::Space::new(Arc::clone(store), &plugin.tenant, &plugin.name, kv_quota(plugin))),
             secrets: self.secrets.get(&plugin.name).cloned(),
+            tcp: tcp.map(|network| tcp_client(Arc::clone(network), plugin)),
             http: network.map(|network| http_client(Arc::clone(network), plugin)),
         }
     }
@@ -199,4 +205,31 @@ fn http_client(network: Arc<http::Network>, plugin: &Plugin) -> http::Client {
         timeout: own.timeout,
     };
     http::Client::new(network, origins, http::Reach { private: own.private, addresses }, quota)
+}
+
+/// Whether some plugin may speak with a service that has a name: without, no name server is needed.
+fn names_a_service(settings: &Settings) -> bool {
+    let granted = settings.plugin.iter().filter(|plugin| plugin.enabled && has(plugin, Grant::Tcp));
+    granted.flat_map(endpoints).any(|endpoint| matches!(endpoint, tcp::Endpoint::Name(..)))
+}
+
+/// What does not parse was refused with the configuration.
+fn endpoints(plugin: &Plugin) -> impl Iterator<Item = tcp::Endpoint> {
+    plugin.tcp.endpoints.iter().filter_map(|endpoint| endpoint.parse().ok())
+}
+
+fn tcp_client(network: Arc<tcp::Network>, plugin: &Plugin) -> tcp::Client {
+    let own = &plugin.tcp;
+    let addresses = own.addresses.iter().filter_map(|net| net.parse().ok()).collect();
+    let quota = tcp::Quota {
+        connections: own.connections,
+        rate: own.rate,
+        concurrency: own.concurrency,
+        sent: own.sent.0,
+        received: own.received.0,
+        connect_timeout: own.connect_timeout,
+        timeout: own.timeout,
+    };
+    let reach = tcp::Reach { private: own.private, addresses };
+    tcp::Client::new(network, endpoints(plugin).collect(), reach, quota)
 }

@@ -6,6 +6,7 @@ mod limits;
 mod load;
 mod mistake;
 mod place;
+mod quotas;
 #[cfg(test)]
 mod reference_test;
 mod settings;

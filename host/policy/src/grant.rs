@@ -31,6 +31,8 @@ pub enum Grant {
     Inject,
     /// May ask the operator's listed origins over HTTP.
     Http,
+    /// May speak with the operator's listed services.
+    Tcp,
     /// May use the keys that the operator gave it.
     Secret,
     /// May see what clients authenticate with, and vouch for them.
@@ -39,7 +41,7 @@ pub enum Grant {
 
 impl Grant {
     /// All grants.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Relaying,
         Self::AcceptRecipients,
         Self::EditRecipients,
@@ -52,6 +54,7 @@ impl Grant {
         Self::Kv,
         Self::Inject,
         Self::Http,
+        Self::Tcp,
         Self::Secret,
         Self::Credentials,
     ];
@@ -72,6 +75,7 @@ impl Grant {
             Self::Kv => "kv",
             Self::Inject => "inject",
             Self::Http => "http",
+            Self::Tcp => "tcp",
             Self::Secret => "secret",
             Self::Credentials => "credentials",
         }

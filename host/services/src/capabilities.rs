@@ -1,7 +1,7 @@
 //! What one binding was granted, and what one hook call has used of it.
 
 use crate::secret::Secrets;
-use crate::{dns, http, inject, kv};
+use crate::{dns, http, inject, kv, tcp};
 
 /// The capabilities of one binding. What is not there was not granted.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +14,8 @@ pub struct Capabilities {
     pub inject: Option<inject::Client>,
     /// Requests over HTTP.
     pub http: Option<http::Client>,
+    /// Conversations with services.
+    pub tcp: Option<tcp::Client>,
     /// Keys that it uses and never sees.
     pub secrets: Option<Secrets>,
 }
@@ -22,7 +24,7 @@ impl Capabilities {
     /// Nothing is granted.
     #[must_use]
     pub const fn none() -> Self {
-        Self { dns: None, kv: None, inject: None, http: None, secrets: None }
+        Self { dns: None, kv: None, inject: None, http: None, tcp: None, secrets: None }
     }
 }
 

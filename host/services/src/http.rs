@@ -3,7 +3,6 @@
 //! One connection a request: no pool, so nothing of one binding's is left for another, and the address that was judged is
 //! the address that is connected to. The protocol is `ureq-proto`'s machine, which knows no socket; TLS is rustls'.
 
-mod address;
 mod client;
 mod connection;
 mod exchange;
@@ -11,7 +10,7 @@ mod network;
 mod origin;
 mod request;
 
-pub use address::Reach;
+pub use crate::reach::Reach;
 pub use client::{Client, Quota};
 pub use network::{Network, NetworkConfig, NoRoots};
 pub use origin::{Origin, OriginError};

@@ -11,6 +11,7 @@ mod log;
 mod message;
 mod secret;
 mod stdio;
+mod tcp;
 
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
@@ -40,6 +41,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     policy::inject::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::kv::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::http::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    policy::tcp::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     Ok(linker)
 }
 

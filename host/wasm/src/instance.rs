@@ -96,7 +96,7 @@ impl Instance {
         state::begin(&mut self.store, limits, "");
         let turn = self.turn();
         let configured = turn.drive(pin!(self.call_configure(loaded, config))).await;
-        self.store.data().log.end();
+        state::end(&mut self.store);
         match configured {
             Ok(Ok(())) => Ok(()),
             Ok(Err(refusal)) => Err(StartError::Refused(escaped(&refusal, REFUSAL_MAX))),
@@ -156,9 +156,7 @@ impl Instance {
         self.store.data_mut().message = Message::of(question);
         let turn = self.turn();
         let outcome = turn.drive(pin!(self.call(loaded, question, &records))).await;
-        let state = self.store.data_mut();
-        state.message = None;
-        state.log.end();
+        state::end(&mut self.store);
         match outcome {
             Ok(outcome) => outcome,
             Err(error) => Err(fault::of_call(&error, self.store.data_mut())),

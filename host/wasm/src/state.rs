@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use wasmail_services::tcp::Conversations;
 use wasmail_services::{Capabilities, Used};
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, UpdateDeadline};
@@ -27,6 +28,8 @@ pub(crate) struct State {
     pub(crate) capabilities: Capabilities,
     /// What this call has used of it.
     pub(crate) used: Used,
+    /// The connections of this call.
+    pub(crate) conversations: Conversations,
     /// Its turns in the slow lane.
     pub(crate) turn: Arc<Turn>,
     /// CPU time left.
@@ -71,9 +74,9 @@ pub(crate) fn store(engine: &Inner, owner: Owner<'_>) -> Store<State> {
     let wasi = imports::wasi(&log, limits.random);
     let limiter = Limiter::new(limits.memory);
     let turn = Turn::new(&engine.lane, owner.pace, engine.config.tick);
-    let (capabilities, used) = (owner.capabilities.clone(), Used::default());
-    let (cpu, host_calls) = (Duration::ZERO, 0);
-    let state = State { wasi, table, limiter, log, message: None, capabilities, used, turn, cpu, host_calls };
+    let (capabilities, used, conversations) = (owner.capabilities.clone(), Used::default(), Conversations::default());
+    let (cpu, host_calls, message) = (Duration::ZERO, 0, None);
+    let state = State { wasi, table, limiter, log, message, capabilities, used, conversations, turn, cpu, host_calls };
     let mut store = Store::new(&engine.wasmtime, state);
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(limits.lifted);
@@ -87,8 +90,18 @@ pub(crate) fn begin(store: &mut Store<State>, limits: &Limits, connection: &str)
     let state = store.data_mut();
     state.cpu = limits.cpu;
     state.used = Used::default();
+    // Code that ran when the instance was made may have left some.
+    state.conversations.end();
     state.host_calls = limits.host_calls;
     state.log.begin(connection);
     let first = state.turn.first_slice();
     store.set_epoch_deadline(first);
+}
+
+/// Takes away what belongs to the call alone: its message and its connections.
+pub(crate) fn end(store: &mut Store<State>) {
+    let state = store.data_mut();
+    state.message = None;
+    state.conversations.end();
+    state.log.end();
 }

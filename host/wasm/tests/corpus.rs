@@ -6,7 +6,7 @@
 mod support;
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -15,8 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use wasmail_policy::{
     Binding, Chain, Context, Decision, Fault, FaultRule, Grant, Grants, Hook, Mutation, Outcome, Question, Verdict,
 };
-use wasmail_testkit::Kit;
-use wasmail_wasm::{Bind, Bound, Budget, Cache, Component, Engine, Limits, LoadError};
+use wasmail_wasm::{Bind, Bound, Budget, Engine, Limits, LoadError};
 
 /// What must become of a guest.
 enum Must {
@@ -128,24 +127,6 @@ fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
-}
-
-/// The guest in Rust, compiled once.
-fn probe() -> &'static [u8] {
-    static COMPONENT: OnceLock<Vec<u8>> = OnceLock::new();
-    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/hostile/probe");
-    COMPONENT.get_or_init(|| Kit::of_crate(dir).component())
-}
-
-/// It is loaded often, and compiled once.
-async fn load_probe(engine: &Engine) -> Component {
-    static CACHE: OnceLock<(tempfile::TempDir, Cache)> = OnceLock::new();
-    let (_, cache) = CACHE.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(dir.path()).unwrap();
-        (dir, cache)
-    });
-    engine.load(probe(), Some(cache)).await.unwrap()
 }
 
 async fn probing(engine: &Engine, attempt: &str) -> Bound {

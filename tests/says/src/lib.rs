@@ -7,9 +7,9 @@ use std::io::Read;
 
 use serde::Deserialize;
 use wasmail_guest::{
-    AuthAttempt, Banner, Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Fate, Message,
-    ObjectingOutcome, Outcome, Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, http, plugin,
-    public_suffix, secret,
+    AuthAttempt, Banner, Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Failure, Fate,
+    Message, ObjectingOutcome, Outcome, Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, http,
+    plugin, public_suffix, secret, tcp,
 };
 
 /// What to say at which hook, by the hook's name: a verdict's name, and perhaps a text after a space.
@@ -74,6 +74,35 @@ fn code(name: &str) -> String {
     }
 }
 
+/// What a service answers to a line: `ENDPOINT TEXT`.
+fn answered(words: &str) -> String {
+    let (endpoint, text) = words.split_once(' ').unwrap_or_default();
+    let answer = tcp::connect(endpoint).and_then(|service| {
+        service.send(format!("{text}\n"))?;
+        service.receive_until(b"\n", 1_000)
+    });
+    answer.map_or_else(|failure| format!("{failure:?}"), |line| String::from_utf8_lossy(&line).trim_end().to_owned())
+}
+
+/// Sends the message to a service twice: as the host has it, and as it is read here.
+fn sent_twice(endpoint: &str, m: &Message) -> Result<(), Failure> {
+    let service = tcp::connect(endpoint)?;
+    let sent = service.send_message(m, tcp::Content::Message, tcp::Framing::None)?;
+    service.finish()?;
+    service.receive_all(100)?;
+    let service = tcp::connect(endpoint)?;
+    let fields = (0..).map_while(|at| m.raw_field(at));
+    service.send(fields.collect::<Vec<_>>().concat())?;
+    service.send("\r\n")?;
+    let mut body = Vec::new();
+    m.body().read_to_end(&mut body).expect("the message can be read");
+    service.send(&body)?;
+    service.finish()?;
+    service.receive_all(100)?;
+    assert_eq!(sent, m.size(), "the size that it is said to have");
+    Ok(())
+}
+
 /// An outcome that may accept without a text.
 macro_rules! answer {
     ($self:ident, $hook:literal, $outcome:ident, $accept:expr) => {
@@ -135,11 +164,13 @@ impl Plugin for Says {
         })
     }
 
-    /// `fetch URL` replies with what is there, `hmac SECRET` with a code, `suffix NAME` with its registrable domain.
+    /// `fetch URL` replies with what is there, `hmac SECRET` with a code, `suffix NAME` with its registrable domain,
+    /// `tcp ENDPOINT TEXT` with a service's answer.
     fn noop(&self, _: &Connection) -> ReplyingOutcome {
         let asked = self.0.get("noop").and_then(|saying| saying.split_once(' '));
         match asked {
             Some(("fetch", url)) => return replying(Some(&fetched(url))),
+            Some(("tcp", words)) => return replying(Some(&answered(words))),
             Some(("hmac", name)) => return replying(Some(&code(name))),
             Some(("suffix", name)) => return replying(Some(&format!("{:?}", public_suffix::registrable_domain(name)))),
             _ => {}
@@ -191,6 +222,9 @@ impl Plugin for Says {
         let (doing, with) = self.0.get("data-post").and_then(|saying| saying.split_once(' ')).unwrap_or_default();
         match doing {
             "quarantine" => return Outcome::next().quarantine(with),
+            "tcp" => {
+                return sent_twice(with, m).map_or_else(|why| Outcome::deny(format!("{why:?}")), |()| Outcome::next());
+            }
             "route" => return Outcome::next().set_route(with),
             "sender" => return Outcome::next().set_reverse_path(with),
             "to" => return Outcome::next().rewrite_recipient_with(0, with, &["NOTIFY=NEVER"]),

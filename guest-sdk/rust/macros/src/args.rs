@@ -5,7 +5,7 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Expr, ExprArray, ExprLit, Ident, Lit, Meta, MetaNameValue, Result, Token};
 
 /// Grants of the contract, so that a typing error is found by the compiler.
-const GRANTS: [&str; 13] = [
+const GRANTS: [&str; 15] = [
     "relaying",
     "accept-recipients",
     "edit-recipients",
@@ -14,10 +14,12 @@ const GRANTS: [&str; 13] = [
     "route",
     "quarantine",
     "overturn-denials",
+    "credentials",
     "dns",
     "kv",
     "inject",
     "http",
+    "tcp",
     "secret",
 ];
 

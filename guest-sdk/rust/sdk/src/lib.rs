@@ -61,6 +61,7 @@ pub mod rt;
 pub mod schema;
 pub mod secret;
 mod status;
+pub mod tcp;
 
 pub use bindings::describe::exports::wasmail::policy::describe::{Facts, Footprint, Manifest};
 pub use bindings::wasmail::policy::capability::Failure;

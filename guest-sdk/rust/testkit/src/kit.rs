@@ -133,6 +133,18 @@ impl Kit {
         self
     }
 
+    /// The same with a service that plugins can speak with, written as `ENDPOINT TEXT`: whatever it hears, it says this text, in
+    /// which `\0`, `\r` and `\n` may stand, and hangs up. `ENDPOINT fails` is one that nobody reaches, as is whatever is not
+    /// listed.
+    ///
+    /// # Panics
+    /// When it is not written so.
+    #[must_use]
+    pub fn tcp(mut self, service: &str) -> Self {
+        self.world.add_service(service).unwrap_or_else(|why| panic!("{service}: {why}"));
+        self
+    }
+
     /// The same with a client at another address.
     #[must_use]
     pub fn from(mut self, ip: IpAddr) -> Self {

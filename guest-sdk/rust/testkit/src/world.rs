@@ -9,7 +9,7 @@ use wasmail_services::http;
 use wasmail_services::inject::{self, NewMessage, Outlet, Sink, Taken};
 use wasmail_services::kv::{self, Space, Store, StoreConfig};
 use wasmail_services::secret::Secret;
-use wasmail_services::{Capabilities, Failure};
+use wasmail_services::{Capabilities, Failure, tcp};
 use wasmail_smtp::Limits;
 use wasmail_smtp::own::{OwnMessage, Wish};
 
@@ -27,6 +27,8 @@ pub(crate) struct World {
     /// What plugins have sent, in all sessions of the kit.
     pub(crate) sent: Sent,
     http: Vec<((String, String), Result<http::Response, Failure>)>,
+    /// What services say, whatever they hear.
+    services: Vec<(tcp::Endpoint, Result<Vec<u8>, Failure>)>,
 }
 
 impl World {
@@ -70,6 +72,18 @@ impl World {
         Ok(())
     }
 
+    /// Adds a service: `ENDPOINT TEXT`, in which `\0`, `\r`, `\n`, `\t` and `\\` stand for what they do in Rust, or `ENDPOINT fails`.
+    pub(crate) fn add_service(&mut self, line: &str) -> Result<(), String> {
+        let (endpoint, text) = line.split_once(' ').ok_or("expected ENDPOINT TEXT")?;
+        let endpoint = endpoint.parse().map_err(|error| format!("{error}"))?;
+        let says = match text {
+            "fails" => Err(Failure::Unavailable("failed to connect: connection refused".to_owned())),
+            text => Ok(unescaped(text)?.into_bytes()),
+        };
+        self.services.push((endpoint, says));
+        Ok(())
+    }
+
     /// Adds a secret: `NAME TEXT`.
     pub(crate) fn add_secret(&mut self, line: &str) -> Result<(), String> {
         let (name, text) = line.split_once(' ').ok_or("expected NAME TEXT")?;
@@ -91,6 +105,8 @@ impl World {
         };
         let network = || http::Network::of_list(self.http.iter().cloned());
         let http = || http::Client::new(network(), Vec::new(), http::Reach::default(), http::Quota::default());
+        let services = || tcp::Network::of_list(self.services.iter().cloned());
+        let tcp = || tcp::Client::new(services(), Vec::new(), tcp::Reach::default(), tcp::Quota::default());
         let secrets = || {
             let named = |(name, text): &(String, String)| Some((name.clone(), Secret::new(text.as_bytes()).ok()?));
             self.secrets.iter().filter_map(named).collect()
@@ -99,6 +115,7 @@ impl World {
             dns: grants.has(Grant::Dns).then(dns),
             kv: grants.has(Grant::Kv).then(kv),
             http: grants.has(Grant::Http).then(http),
+            tcp: grants.has(Grant::Tcp).then(tcp),
             inject: grants.has(Grant::Inject).then(inject),
             secrets: grants.has(Grant::Secret).then(secrets),
         }
@@ -132,6 +149,27 @@ impl Sink for Sent {
 fn store() -> Arc<Store> {
     let config = StoreConfig { path: None, sync_interval: Duration::from_secs(1), cache: 1 << 20 };
     Store::open(&config).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A text with its escapes read.
+fn unescaped(text: &str) -> Result<String, String> {
+    let mut letters = text.chars();
+    let mut read = String::new();
+    while let Some(letter) = letters.next() {
+        if letter != '\\' {
+            read.push(letter);
+            continue;
+        }
+        read.push(match letters.next() {
+            Some('0') => '\0',
+            Some('r') => '\r',
+            Some('n') => '\n',
+            Some('t') => '\t',
+            Some('\\') => '\\',
+            _ => return Err("a backslash stands before 0, r, n, t or another".to_owned()),
+        });
+    }
+    Ok(read)
 }
 
 fn record_type(text: &str) -> Result<RecordType, String> {

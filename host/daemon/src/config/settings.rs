@@ -10,6 +10,7 @@ use wasmail_server::LaneConfig;
 
 use super::decode::{Decode, Size, Table, choice, section, wrong_type};
 use super::limits::Limits;
+use super::quotas::{PluginDns, PluginHttp, PluginInject, PluginKv, PluginTcp};
 use super::{KeyPath, Mistakes};
 
 section! {
@@ -39,6 +40,8 @@ section! {
         kv: Kv,
         /// Plugins' requests over HTTP.
         http: Http,
+        /// Plugins' conversations over TCP.
+        tcp: Tcp,
         /// Other ways that policy may choose.
         route: Vec<Route> = Vec::new(),
         /// The sandbox.
@@ -242,6 +245,14 @@ section! {
     }
 }
 
+section! {
+    /// Plugins' conversations over TCP.
+    Tcp {
+        /// Connections at once.
+        concurrency: usize,
+    }
+}
+
 choice! {
     /// Whether a client's name is looked up.
     ReverseDns {
@@ -405,113 +416,12 @@ section! {
         inject: PluginInject = PluginInject::default(),
         /// Whom it may ask over HTTP, when that is granted.
         http: PluginHttp = PluginHttp::default(),
+        /// Whom it may speak with over TCP, when that is granted.
+        tcp: PluginTcp = PluginTcp::default(),
         /// Keys that it may use, when that is granted.
         secrets: Table = Table::new(),
         /// What the plugin itself is told.
         config: Table = Table::new(),
-    }
-}
-
-section! {
-    /// What a plugin may ask of the DNS.
-    PluginDns {
-        /// Questions in one hook call.
-        queries: u32 = Self::default().queries,
-        /// Questions in a second.
-        rate: u32 = Self::default().rate,
-        /// Questions under way at once.
-        concurrency: usize = Self::default().concurrency,
-        /// For one answer.
-        timeout: Duration = Self::default().timeout,
-    }
-}
-
-impl Default for PluginDns {
-    fn default() -> Self {
-        let wasmail_services::dns::Quota { queries, rate, concurrency, timeout } = Default::default();
-        Self { queries, rate, concurrency, timeout }
-    }
-}
-
-section! {
-    /// What a plugin may send of its own.
-    PluginInject {
-        /// Messages in one hook call.
-        messages: u32 = Self::default().messages,
-        /// Messages in a minute.
-        rate: u32 = Self::default().rate,
-        /// Recipients of one message.
-        recipients: usize = Self::default().recipients,
-        /// Octets of one message.
-        size: Size = Self::default().size,
-        /// For one message.
-        timeout: Duration = Self::default().timeout,
-    }
-}
-
-impl Default for PluginInject {
-    fn default() -> Self {
-        let wasmail_services::inject::Quota { messages, rate, recipients, size, timeout } = Default::default();
-        Self { messages, rate, recipients, size: Size(size as u64), timeout }
-    }
-}
-
-section! {
-    /// What a plugin may keep.
-    PluginKv {
-        /// Calls in one hook call.
-        calls: u32 = Self::default().calls,
-        /// Calls in a second.
-        rate: u32 = Self::default().rate,
-        /// Octets of a value.
-        value: Size = Self::default().value,
-        /// Entries.
-        entries: u64 = Self::default().entries,
-        /// Octets in all.
-        size: Size = Self::default().size,
-        /// For one answer.
-        timeout: Duration = Self::default().timeout,
-    }
-}
-
-impl Default for PluginKv {
-    fn default() -> Self {
-        let wasmail_services::kv::Quota { calls, rate, value, entries, size, timeout } = Default::default();
-        Self { calls, rate, value: Size(value as u64), entries, size: Size(size), timeout }
-    }
-}
-
-section! {
-    /// Whom a plugin may ask over HTTP.
-    PluginHttp {
-        /// Scheme, host and port of each.
-        origins: Vec<String> = Vec::new(),
-        /// Whether they may have private addresses.
-        private: bool = false,
-        /// Networks that may be connected to, whatever they are.
-        addresses: Vec<String> = Vec::new(),
-        /// Requests in one hook call.
-        requests: u32 = Self::default().requests,
-        /// Requests in a second.
-        rate: u32 = Self::default().rate,
-        /// Requests under way at once.
-        concurrency: usize = Self::default().concurrency,
-        /// Octets of a request's body.
-        request: Size = Self::default().request,
-        /// Octets of a response's body.
-        response: Size = Self::default().response,
-        /// For one response.
-        timeout: Duration = Self::default().timeout,
-    }
-}
-
-impl Default for PluginHttp {
-    fn default() -> Self {
-        let quota = wasmail_services::http::Quota::default();
-        let wasmail_services::http::Quota { requests, rate, concurrency, request, response, timeout } = quota;
-        let (request, response) = (Size(request as u64), Size(response as u64));
-        let (origins, addresses) = (Vec::new(), Vec::new());
-        Self { origins, private: false, addresses, requests, rate, concurrency, request, response, timeout }
     }
 }
 

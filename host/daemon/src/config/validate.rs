@@ -155,6 +155,7 @@ fn positive_numbers(settings: &Settings, mistakes: &mut Mistakes) {
         ("dns", "concurrency", settings.dns.concurrency as u64),
         ("dns", "plugin_concurrency", settings.dns.plugin_concurrency as u64),
         ("http", "concurrency", settings.http.concurrency as u64),
+        ("tcp", "concurrency", settings.tcp.concurrency as u64),
         ("delivery", "concurrency", settings.delivery.concurrency as u64),
         ("spool", "messages_max", settings.spool.messages_max as u64),
         ("engine", "instances", settings.engine.instances.into()),
@@ -291,10 +292,12 @@ const TENANT_MAX: usize = 64;
 
 /// A capability answers before the call that waits for it is given up.
 fn capabilities(settings: &Settings, plugin: &Plugin, at: &KeyPath, mistakes: &mut Mistakes) {
+    // One that may take longer than others may wait longer, too; a shorter one gets its answers or not.
+    let wall_clock = plugin.wall_clock.unwrap_or_default().max(settings.engine.wall_clock);
     let mut deadline = |capability: &str, timeout: Duration| {
         let at = at.key(capability).key("timeout");
         nonzero_time(timeout, &at, mistakes);
-        if timeout >= settings.engine.wall_clock {
+        if timeout >= wall_clock {
             mistakes
                 .add(&at, "must be shorter than engine.wall_clock: the plugin is given up before it has its answer");
         }
@@ -303,7 +306,9 @@ fn capabilities(settings: &Settings, plugin: &Plugin, at: &KeyPath, mistakes: &m
     deadline("kv", plugin.kv.timeout);
     deadline("inject", plugin.inject.timeout);
     deadline("http", plugin.http.timeout);
+    deadline("tcp", plugin.tcp.timeout);
     http(plugin, &at.key("http"), mistakes);
+    tcp(plugin, &at.key("tcp"), mistakes);
     if plugin.dns.concurrency == 0 {
         mistakes.add(&at.key("dns").key("concurrency"), "must be 1 at least");
     }
@@ -318,16 +323,40 @@ fn http(plugin: &Plugin, at: &KeyPath, mistakes: &mut Mistakes) {
             mistakes.add(&at.key("origins").index(position), error);
         }
     }
-    for (position, net) in plugin.http.addresses.iter().enumerate() {
-        if net.parse::<ipnet::IpNet>().is_err() {
-            mistakes.add(&at.key("addresses").index(position), format!("`{net}` is no network such as 10.0.0.0/8"));
-        }
-    }
+    networks(&plugin.http.addresses, &at.key("addresses"), mistakes);
     if plugin.http.concurrency == 0 {
         mistakes.add(&at.key("concurrency"), "must be 1 at least");
     }
     if plugin.grants.iter().any(|grant| grant == Grant::Http.name()) && plugin.http.origins.is_empty() {
         mistakes.add(&at.key("origins"), "must name whom the plugin may ask, since it was granted \"http\"");
+    }
+}
+
+fn tcp(plugin: &Plugin, at: &KeyPath, mistakes: &mut Mistakes) {
+    for (position, endpoint) in plugin.tcp.endpoints.iter().enumerate() {
+        if let Err(error) = endpoint.parse::<wasmail_services::tcp::Endpoint>() {
+            mistakes.add(&at.key("endpoints").index(position), error);
+        }
+    }
+    networks(&plugin.tcp.addresses, &at.key("addresses"), mistakes);
+    nonzero_time(plugin.tcp.connect_timeout, &at.key("connect_timeout"), mistakes);
+    if plugin.tcp.connect_timeout > plugin.tcp.timeout {
+        mistakes
+            .add(&at.key("connect_timeout"), format!("must not be longer than {at}.timeout, of which it is a part"));
+    }
+    if plugin.tcp.concurrency == 0 {
+        mistakes.add(&at.key("concurrency"), "must be 1 at least");
+    }
+    if plugin.grants.iter().any(|grant| grant == Grant::Tcp.name()) && plugin.tcp.endpoints.is_empty() {
+        mistakes.add(&at.key("endpoints"), "must name whom the plugin may speak with, since it was granted \"tcp\"");
+    }
+}
+
+fn networks(texts: &[String], at: &KeyPath, mistakes: &mut Mistakes) {
+    for (position, net) in texts.iter().enumerate() {
+        if net.parse::<ipnet::IpNet>().is_err() {
+            mistakes.add(&at.index(position), format!("`{net}` is no network such as 10.0.0.0/8"));
+        }
     }
 }
 

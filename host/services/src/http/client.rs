@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::address::Reach;
 use super::connection::connect;
 use super::exchange::exchange;
 use super::network::{Network, Source, listed};
@@ -14,6 +13,7 @@ use super::origin::Origin;
 use super::request::{Checked, Request, Response};
 use crate::Failure;
 use crate::rate::Rate;
+use crate::reach::Reach;
 
 /// How much one binding may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use ureq_proto::client::{Call, RecvResponseResult, SendRequestResult};
 use ureq_proto::http;
 
 use super::Response;
-use super::connection::Stream;
 use super::request::Checked;
 use crate::Failure;
+use crate::dial::Stream;
 
 /// Octets of a response's header section; its machine takes 128 fields.
 const HEAD_MAX: usize = 64 << 10;

@@ -39,6 +39,11 @@ impl Message {
         Some(Self { header, body: question.body.cloned(), parts, reading: Vec::new() })
     }
 
+    /// All of it, as it stands.
+    pub(crate) fn whole(&self) -> (&HeaderSection, Option<&Arc<dyn Body>>) {
+        (&self.header, self.body.as_ref())
+    }
+
     fn field(&self, position: u32) -> Option<&Field> {
         self.header.fields().get(position as usize)
     }
@@ -128,6 +133,12 @@ pub(crate) fn parameters<'a>(question: &'a Question<'_>) -> Vec<Parameter<'a>> {
 }
 
 impl Host for State {
+    fn size(&mut self) -> wasmtime::Result<u64> {
+        let (header, body) = self.message()?.whole();
+        // The empty line is CRLF.
+        Ok(header.len() as u64 + 2 + body.map_or(0, |body| body.len()))
+    }
+
     fn body_size(&mut self) -> wasmtime::Result<u64> {
         Ok(self.message()?.body.as_ref().map_or(0, |body| body.len()))
     }

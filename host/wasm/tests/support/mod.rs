@@ -2,12 +2,13 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use wasmail_mail::{Connection, Counters, Hello, HelloVerb, Local, Proxy, Recipient, Remote, ReversePath, Transaction};
 use wasmail_policy::{Context, Fault, Grants, Hook, Outcome, Plugin, Question, TransactionContext};
-use wasmail_wasm::{Bind, Bound, Component, Engine, EngineConfig, Life, Limits, LoadError};
+use wasmail_testkit::Kit;
+use wasmail_wasm::{Bind, Bound, Cache, Component, Engine, EngineConfig, Life, Limits, LoadError};
 
 /// An engine that is quick to lose patience, for few instances.
 pub(crate) fn engine() -> Engine {
@@ -34,6 +35,24 @@ pub(crate) async fn bind(engine: &Engine, name: &str) -> Bound {
 pub(crate) async fn bind_fresh(engine: &Engine, name: &str) -> Bound {
     let component = load(engine, name).await.unwrap();
     component.bind(Bind { name: name.into(), life: Life::Call, ..Bind::default() }).await.unwrap()
+}
+
+/// The guest in Rust, compiled once.
+pub(crate) fn probe() -> &'static [u8] {
+    static COMPONENT: OnceLock<Vec<u8>> = OnceLock::new();
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/hostile/probe");
+    COMPONENT.get_or_init(|| Kit::of_crate(dir).component())
+}
+
+/// It is loaded often, and compiled once.
+pub(crate) async fn load_probe(engine: &Engine) -> Component {
+    static CACHE: OnceLock<(tempfile::TempDir, Cache)> = OnceLock::new();
+    let (_, cache) = CACHE.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path()).unwrap();
+        (dir, cache)
+    });
+    engine.load(probe(), Some(cache)).await.unwrap()
 }
 
 /// Asks a plugin outside a chain.

@@ -6,6 +6,7 @@
 //! `panic`, `exit`, `sleep` and the floods are attempts, too: those don't return, or say nothing.
 
 mod lies;
+mod services;
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
@@ -53,6 +54,7 @@ fn attempt(name: &str) -> Vec<String> {
         "spin" => spin(),
         "output" => output(),
         "leak" => leak(),
+        other if other.starts_with("tcp ") => services::attempt(other),
         other => vec![format!("unknown: {other}")],
     }
 }

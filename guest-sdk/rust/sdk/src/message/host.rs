@@ -15,6 +15,12 @@ impl Message {
         Self(())
     }
 
+    /// Octets of the whole message: header section, empty line, body.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        host::size()
+    }
+
     /// Octets of the body, without the header section and the empty line below it.
     #[must_use]
     pub fn body_size(&self) -> u64 {

@@ -27,6 +27,17 @@ impl Message {
         Self { header, body: body.into_bytes() }
     }
 
+    /// Octets of the whole message: header section, empty line, body.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.whole().len() as u64
+    }
+
+    /// All octets.
+    pub(crate) fn whole(&self) -> Vec<u8> {
+        [self.header.to_octets(), self.body.clone()].concat()
+    }
+
     /// Octets of the body, without the header section and the empty line below it.
     #[must_use]
     pub fn body_size(&self) -> u64 {

@@ -15,7 +15,7 @@ pub struct Reach {
 
 impl Reach {
     /// Whether an address may be connected to. An IPv4 address in the clothes of IPv6 is judged as what it is.
-    pub(super) fn allows(&self, ip: IpAddr) -> bool {
+    pub(crate) fn allows(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.addresses.iter().any(|net| net.contains(&ip))
             || match ip {
