@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use peers::client::Client;
-use peers::maildir;
+use peers::client::{Client, Reply};
+use peers::{clamd, maildir, programs};
 use support::{Home, Server};
 use wasmail_testkit::Kit;
 
@@ -358,4 +358,48 @@ fn a_service_hears_the_message_that_the_plugin_reads() {
     assert!(heard.contains("X-From: ") && heard.ends_with("-- \r\nseen\r\n"), "the edits are in it");
     let delivered = maildir::wait_for(&maildir::of(&server.maildirs(), "b@example.test"), 1, limit).remove(0);
     assert!(delivered.raw.ends_with(&by_host), "what is delivered has the host's fields on top, and nothing else");
+}
+
+#[test]
+fn a_real_clamd_judges_the_mail() {
+    const STREAM_MAX: usize = 200_000;
+    if !programs::here(&["clamd"]) {
+        return;
+    }
+    let daemon = clamd::Clamd::start(STREAM_MAX);
+    let endpoint = daemon.endpoint();
+    let plugin = format!(
+        "[[plugin]]\nname = \"clamd\"\nmodule = \"builtin:clamd\"\ngrants = [\"tcp\"]\n\
+         tcp = {{ endpoints = [\"{endpoint}\"] }}\nconfig = {{ endpoints = [\"{endpoint}\"] }}\n"
+    );
+    let server = Home::new(&format!("[dns]\nreverse = \"off\"\n{DOMAINS}{plugin}")).start();
+    let (limit, virus) = (Duration::from_secs(20), clamd::VIRUS);
+    let mail = |header: &str, body: &str| -> Reply {
+        let mut client = Client::greeted(server.address()).expect("the server greets");
+        let text = format!("{header}From: a@example.org\r\nSubject: hello\r\n\r\n{body}\r\n");
+        client.send("a@example.org", &["b@example.test"], text.as_bytes()).expect("the server replies")
+    };
+    let taken = mail("", "wasmail-test-medicine");
+    assert_eq!(taken.code, 250, "{taken:?}");
+    server.wait_for_log("pass: clean", limit);
+    // In the body; in a header; encoded, in mail that does not begin as mail mostly does.
+    let encoded = "X-Odd: 1\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n";
+    for (header, body) in [
+        ("", &format!("this is a {virus}, dear")),
+        (&format!("X-Comment: {virus}\r\n"), &"hello".to_owned()),
+        (encoded, &"d2FzbWFpbC10ZXN0LXZpcnVzCg==".to_owned()),
+    ] {
+        let refused = mail(header, body);
+        let told = format!("5.7.1 Message is infected with {}", clamd::NAME);
+        assert_eq!((refused.code, refused.text.as_str()), (550, told.as_str()), "{header}{body}");
+    }
+    // It hangs up in the middle, and says why.
+    let large = mail("", &"0123456789\r\n".repeat(STREAM_MAX / 4));
+    assert_eq!(large.code, 250, "{large:?}");
+    server.wait_for_log("skip: larger than StreamMaxLength", limit);
+    drop(daemon);
+    let put_off = mail("", "hello");
+    assert_eq!((put_off.code, &put_off.text[..5]), (451, "4.7.1"), "{put_off:?}");
+    server.wait_for_log("failed to connect", limit);
+    maildir::wait_for(&maildir::of(&server.maildirs(), "b@example.test"), 2, limit);
 }

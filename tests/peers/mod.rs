@@ -1,6 +1,7 @@
 //! Clients, servers and mailboxes that the stories put around the built binary.
 #![allow(dead_code, reason = "each story is a crate of its own and uses a part")]
 
+pub(crate) mod clamd;
 pub(crate) mod client;
 pub(crate) mod ledger;
 pub(crate) mod load;
