@@ -1,5 +1,5 @@
 //! What plugins are granted, in the built binary: a blocklist is asked, a greylist outlasts the server, services are asked
-//! over HTTP and TCP.
+//! over HTTP and TCP, and addresses have places.
 
 mod peers;
 mod support;
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use peers::client::{Client, Reply};
 use peers::{clamd, maildir, programs};
+use serde_json::{Value, json};
 use support::{Home, Server};
 use wasmail_testkit::Kit;
 
@@ -402,4 +403,63 @@ fn a_real_clamd_judges_the_mail() {
     assert_eq!((put_off.code, &put_off.text[..5]), (451, "4.7.1"), "{put_off:?}");
     server.wait_for_log("failed to connect", limit);
     maildir::wait_for(&maildir::of(&server.maildirs(), "b@example.test"), 2, limit);
+}
+
+/// Writes a database that knows one network; a file that is replaced is never half there.
+fn database(path: &Path, network: &str, record: &Value) {
+    let mut writer = mmdb_writer::Writer::new("Test");
+    writer.insert(network.parse::<ipnet::IpNet>().expect("it is one"), record).expect("it is a record");
+    let new = path.with_extension("new");
+    std::fs::write(&new, writer.to_bytes().expect("it is small")).expect("it can be written");
+    std::fs::rename(&new, path).expect("it can be renamed");
+}
+
+fn country(code: &str) -> Value {
+    json!({ "country": { "iso_code": code }, "city": { "names": { "en": "Berlin" } } })
+}
+
+#[test]
+fn a_plugin_knows_where_addresses_are_and_hears_of_new_databases() {
+    let module = guest("places.wasm");
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let (city, asn) = (dir.path().join("city.mmdb"), dir.path().join("asn.mmdb"));
+    database(&city, "192.0.2.0/24", &country("DE"));
+    database(&asn, "192.0.2.0/25", &json!({ "autonomous_system_organization": "Example Net" }));
+    let config = |grants: &str, databases: &str| {
+        format!(
+            "[dns]\nreverse = \"off\"\n[geo]\ndatabases = [{databases}]\ncheck_interval = \"1ms\"\n[[plugin]]\nname = \"places\"\n\
+             module = {module:?}\ngrants = [\"accept-recipients\", \"take-messages\", \"overturn-denials\"{grants}]\n\
+             config = {{ noop = \"geo 192.0.2.1\" }}\n"
+        )
+    };
+    let heard = |server: &Server| {
+        let mut client = Client::greeted(server.address()).expect("the server greets");
+        client.command("NOOP").expect("the server replies").text
+    };
+    let both = format!("{city:?}, {asn:?}");
+    let server = Home::new(&config(", \"geo\"", &both)).start();
+    let place = |code: &str| format!("Some(\"{code}\") Some(\"Berlin\") Some(\"Example Net\")");
+    assert!(heard(&server).ends_with(&place("DE")), "{}", heard(&server));
+    let limit = Duration::from_secs(20);
+    let eventually_in = |code: &str| {
+        peers::eventually(code, limit, || heard(&server).ends_with(&place(code)).then_some(()));
+    };
+    database(&city, "192.0.2.0/24", &country("AT"));
+    eventually_in("AT");
+    // What is no database does not take the place of one.
+    std::fs::write(&city, "not found").expect("it can be written");
+    peers::eventually("a word", limit, || {
+        assert!(heard(&server).ends_with(&place("AT")));
+        server.log().contains("the old one stays").then_some(())
+    });
+    database(&city, "192.0.2.0/24", &country("CH"));
+    eventually_in("CH");
+
+    assert!(heard(&Home::new(&config("", &both)).start()).contains("NotGranted"));
+    let text = heard(&Home::new(&config(", \"geo\"", "")).start());
+    assert!(text.contains("Unavailable") && text.contains("geo.databases"), "{text}");
+    let home = Home::new(&config(", \"geo\"", "\"nowhere.mmdb\""));
+    let output = home.command(&["check"]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("geo.databases[0]: ") && said.contains("nowhere.mmdb"), "{said}");
 }

@@ -8,8 +8,9 @@ use wit_parser::{Resolve, SourceMap, WorldId};
 use crate::{BuildError, Project, write};
 
 /// The contract, file by file.
-pub const WIT: [(&str, &str); 11] = [
+pub const WIT: [(&str, &str); 12] = [
     ("capabilities.wit", include_str!("../../../wit/capabilities.wit")),
+    ("geo.wit", include_str!("../../../wit/geo.wit")),
     ("host.wit", include_str!("../../../wit/host.wit")),
     ("hooks.wit", include_str!("../../../wit/hooks.wit")),
     ("http.wit", include_str!("../../../wit/http.wit")),

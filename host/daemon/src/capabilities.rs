@@ -10,7 +10,7 @@ use wasmail_policy::Grant;
 use wasmail_server::{InjectError, Injector};
 use wasmail_services::inject::{self, NewMessage, Outlet, Sink, Taken};
 use wasmail_services::secret::{Secret, Secrets};
-use wasmail_services::{Capabilities, Failure, dns, http, kv, tcp};
+use wasmail_services::{Capabilities, Failure, dns, geo, http, kv, tcp};
 use wasmail_smtp::own::Wish;
 
 use crate::config::{KeyPath, Mistakes, Plugin, Settings};
@@ -25,6 +25,7 @@ pub(crate) struct Services {
     outlet: Outlet,
     network: Option<Arc<http::Network>>,
     tcp: Option<Arc<tcp::Network>>,
+    geo: Option<Arc<geo::Databases>>,
     /// By the name of the plugin.
     secrets: HashMap<String, Secrets>,
 }
@@ -39,6 +40,7 @@ impl Services {
         Self {
             secrets: secrets(settings, base, mistakes),
             outlet: Outlet::default(),
+            geo: if anybody_has(settings, Grant::Geo) { databases(settings, base, mistakes) } else { None },
             tcp: anybody_has(settings, Grant::Tcp)
                 .then(|| tcp::Network::new(resolver.clone(), settings.tcp.concurrency)),
             network: names.and_then(|resolver| network(settings, Arc::clone(resolver), mistakes)),
@@ -59,6 +61,7 @@ impl Services {
             kv: store.map(|store| kv::Space::new(Arc::clone(store), &plugin.tenant, &plugin.name, kv_quota(plugin))),
             secrets: self.secrets.get(&plugin.name).cloned(),
             tcp: tcp.map(|network| tcp_client(Arc::clone(network), plugin)),
+            geo: has(plugin, Grant::Geo).then(|| geo::Client::new(self.geo.clone(), geo_quota(plugin))),
             http: network.map(|network| http_client(Arc::clone(network), plugin)),
         }
     }
@@ -232,4 +235,23 @@ fn tcp_client(network: Arc<tcp::Network>, plugin: &Plugin) -> tcp::Client {
     };
     let reach = tcp::Reach { private: own.private, addresses };
     tcp::Client::new(network, endpoints(plugin).collect(), reach, quota)
+}
+
+/// The databases, if the operator names any.
+fn databases(settings: &Settings, base: &Path, mistakes: &mut Mistakes) -> Option<Arc<geo::Databases>> {
+    let own = &settings.geo;
+    if own.databases.is_empty() {
+        return None;
+    }
+    let files = own.databases.iter().map(|path| base.join(path)).collect();
+    let opened = geo::Databases::open(&geo::DatabasesConfig { files, check_interval: own.check_interval });
+    let help = "name files of the format mmdb, such as GeoLite2-City.mmdb and GeoLite2-ASN.mmdb";
+    let complain = |(at, error)| {
+        mistakes.add_with_help(&KeyPath::of(&["geo", "databases"]).index(at), error, help);
+    };
+    opened.map_err(complain).ok()
+}
+
+const fn geo_quota(plugin: &Plugin) -> geo::Quota {
+    geo::Quota { lookups: plugin.geo.lookups }
 }

@@ -33,6 +33,8 @@ pub enum Grant {
     Http,
     /// May speak with the operator's listed services.
     Tcp,
+    /// May look up where addresses are.
+    Geo,
     /// May use the keys that the operator gave it.
     Secret,
     /// May see what clients authenticate with, and vouch for them.
@@ -41,7 +43,7 @@ pub enum Grant {
 
 impl Grant {
     /// All grants.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Relaying,
         Self::AcceptRecipients,
         Self::EditRecipients,
@@ -55,6 +57,7 @@ impl Grant {
         Self::Inject,
         Self::Http,
         Self::Tcp,
+        Self::Geo,
         Self::Secret,
         Self::Credentials,
     ];
@@ -76,6 +79,7 @@ impl Grant {
             Self::Inject => "inject",
             Self::Http => "http",
             Self::Tcp => "tcp",
+            Self::Geo => "geo",
             Self::Secret => "secret",
             Self::Credentials => "credentials",
         }

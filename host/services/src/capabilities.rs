@@ -1,7 +1,7 @@
 //! What one binding was granted, and what one hook call has used of it.
 
 use crate::secret::Secrets;
-use crate::{dns, http, inject, kv, tcp};
+use crate::{dns, geo, http, inject, kv, tcp};
 
 /// The capabilities of one binding. What is not there was not granted.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,8 @@ pub struct Capabilities {
     pub http: Option<http::Client>,
     /// Conversations with services.
     pub tcp: Option<tcp::Client>,
+    /// Where addresses are.
+    pub geo: Option<geo::Client>,
     /// Keys that it uses and never sees.
     pub secrets: Option<Secrets>,
 }
@@ -24,7 +26,7 @@ impl Capabilities {
     /// Nothing is granted.
     #[must_use]
     pub const fn none() -> Self {
-        Self { dns: None, kv: None, inject: None, http: None, tcp: None, secrets: None }
+        Self { dns: None, kv: None, inject: None, http: None, tcp: None, geo: None, secrets: None }
     }
 }
 
@@ -39,4 +41,6 @@ pub struct Used {
     pub inject: u32,
     /// Requests over HTTP.
     pub http: u32,
+    /// Addresses looked up.
+    pub geo: u32,
 }

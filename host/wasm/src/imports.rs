@@ -4,6 +4,7 @@
 mod capability;
 mod clock;
 mod dns;
+mod geo;
 mod http;
 mod inject;
 mod kv;
@@ -41,6 +42,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     policy::inject::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::kv::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::http::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    policy::geo::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::tcp::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     Ok(linker)
 }

@@ -8,8 +8,8 @@ use std::io::Read;
 use serde::Deserialize;
 use wasmail_guest::{
     AuthAttempt, Banner, Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Failure, Fate,
-    Message, ObjectingOutcome, Outcome, Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, http,
-    plugin, public_suffix, secret, tcp,
+    Message, ObjectingOutcome, Outcome, Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, geo,
+    http, plugin, public_suffix, secret, tcp,
 };
 
 /// What to say at which hook, by the hook's name: a verdict's name, and perhaps a text after a space.
@@ -71,6 +71,14 @@ fn code(name: &str) -> String {
             format!("{hex} {:?}", verified(&code))
         }
         Err(failure) => format!("{failure:?}"),
+    }
+}
+
+/// Country, city and AS of an address.
+fn placed(address: &str) -> String {
+    match geo::lookup(address) {
+        Ok(Some(place)) => format!("{:?} {:?} {:?}", place.country_code(), place.city, place.as_organization),
+        other => format!("{other:?}"),
     }
 }
 
@@ -165,12 +173,13 @@ impl Plugin for Says {
     }
 
     /// `fetch URL` replies with what is there, `hmac SECRET` with a code, `suffix NAME` with its registrable domain,
-    /// `tcp ENDPOINT TEXT` with a service's answer.
+    /// `geo ADDRESS` with its country, city and AS, `tcp ENDPOINT TEXT` with a service's answer.
     fn noop(&self, _: &Connection) -> ReplyingOutcome {
         let asked = self.0.get("noop").and_then(|saying| saying.split_once(' '));
         match asked {
             Some(("fetch", url)) => return replying(Some(&fetched(url))),
             Some(("tcp", words)) => return replying(Some(&answered(words))),
+            Some(("geo", address)) => return replying(Some(&placed(address))),
             Some(("hmac", name)) => return replying(Some(&code(name))),
             Some(("suffix", name)) => return replying(Some(&format!("{:?}", public_suffix::registrable_domain(name)))),
             _ => {}

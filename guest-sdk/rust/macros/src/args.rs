@@ -5,7 +5,7 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Expr, ExprArray, ExprLit, Ident, Lit, Meta, MetaNameValue, Result, Token};
 
 /// Grants of the contract, so that a typing error is found by the compiler.
-const GRANTS: [&str; 15] = [
+const GRANTS: [&str; 16] = [
     "relaying",
     "accept-recipients",
     "edit-recipients",
@@ -20,6 +20,7 @@ const GRANTS: [&str; 15] = [
     "inject",
     "http",
     "tcp",
+    "geo",
     "secret",
 ];
 

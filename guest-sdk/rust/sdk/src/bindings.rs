@@ -30,6 +30,7 @@ macro_rules! export_world {
                     "wasmail:policy/public-suffix@0.1.0": crate::bindings::wasmail::policy::public_suffix,
                     "wasmail:policy/kv@0.1.0": crate::bindings::wasmail::policy::kv,
                     "wasmail:policy/http@0.1.0": crate::bindings::wasmail::policy::http,
+                    "wasmail:policy/geo@0.1.0": crate::bindings::wasmail::policy::geo,
                     "wasmail:policy/tcp@0.1.0": crate::bindings::wasmail::policy::tcp,
                 },
                 pub_export_macro: true,

@@ -43,6 +43,7 @@ mod choices;
 pub mod dns;
 #[cfg(not(target_family = "wasm"))]
 mod example;
+pub mod geo;
 pub mod http;
 pub mod inject;
 mod json;

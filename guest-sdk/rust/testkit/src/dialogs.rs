@@ -80,6 +80,7 @@ impl Kit {
             "plugin" => plugins.push(plugin(&setting.value)?),
             "dns" => self.world.add_record(&setting.value)?,
             "secret" => self.world.add_secret(&setting.value)?,
+            "geo" => self.world.add_place(&setting.value)?,
             "tcp" => self.world.add_service(&setting.value)?,
             "http" => self.world.add_response(&setting.value)?,
             "relaying" => client.relaying = setting.value.parse().map_err(|_| "true or false")?,

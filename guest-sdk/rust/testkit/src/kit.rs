@@ -145,6 +145,17 @@ impl Kit {
         self
     }
 
+    /// The same with what is known of the addresses of a network, written as `NETWORK JSON`: a record as MaxMind's databases have
+    /// it, such as `192.0.2.0/24 {"country": {"iso_code": "DE"}, "autonomous_system_number": 64496}`.
+    ///
+    /// # Panics
+    /// When it is not written so.
+    #[must_use]
+    pub fn geo(mut self, record: &str) -> Self {
+        self.world.add_place(record).unwrap_or_else(|why| panic!("{record}: {why}"));
+        self
+    }
+
     /// The same with a client at another address.
     #[must_use]
     pub fn from(mut self, ip: IpAddr) -> Self {

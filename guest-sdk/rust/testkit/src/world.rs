@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use ipnet::IpNet;
 use wasmail_policy::{Grant, Grants};
 use wasmail_services::dns::{Answer, Client, Data, Mx, Outcome, Query, Quota, RecordType, Resolver, ResourceRecord};
 use wasmail_services::http;
 use wasmail_services::inject::{self, NewMessage, Outlet, Sink, Taken};
 use wasmail_services::kv::{self, Space, Store, StoreConfig};
 use wasmail_services::secret::Secret;
-use wasmail_services::{Capabilities, Failure, tcp};
+use wasmail_services::{Capabilities, Failure, geo, tcp};
 use wasmail_smtp::Limits;
 use wasmail_smtp::own::{OwnMessage, Wish};
 
@@ -27,6 +28,8 @@ pub(crate) struct World {
     /// What plugins have sent, in all sessions of the kit.
     pub(crate) sent: Sent,
     http: Vec<((String, String), Result<http::Response, Failure>)>,
+    /// What is known of the addresses of a network.
+    places: Vec<(IpNet, geo::Record)>,
     /// What services say, whatever they hear.
     services: Vec<(tcp::Endpoint, Result<Vec<u8>, Failure>)>,
 }
@@ -72,6 +75,15 @@ impl World {
         Ok(())
     }
 
+    /// Adds what is known of a network: `NETWORK JSON`, the record as a database of MaxMind's has it.
+    pub(crate) fn add_place(&mut self, line: &str) -> Result<(), String> {
+        let (network, json) = line.split_once(' ').ok_or("expected NETWORK JSON")?;
+        let network = network.parse().map_err(|_| format!("`{network}` is no network such as 192.0.2.0/24"))?;
+        let record = serde_json::from_str(json).map_err(|error| format!("the record is none: {error}"))?;
+        self.places.push((network, record));
+        Ok(())
+    }
+
     /// Adds a service: `ENDPOINT TEXT`, in which `\0`, `\r`, `\n`, `\t` and `\\` stand for what they do in Rust, or `ENDPOINT fails`.
     pub(crate) fn add_service(&mut self, line: &str) -> Result<(), String> {
         let (endpoint, text) = line.split_once(' ').ok_or("expected ENDPOINT TEXT")?;
@@ -105,6 +117,7 @@ impl World {
         };
         let network = || http::Network::of_list(self.http.iter().cloned());
         let http = || http::Client::new(network(), Vec::new(), http::Reach::default(), http::Quota::default());
+        let geo = || geo::Client::new(Some(geo::Databases::of_list(self.places.clone())), geo::Quota::default());
         let services = || tcp::Network::of_list(self.services.iter().cloned());
         let tcp = || tcp::Client::new(services(), Vec::new(), tcp::Reach::default(), tcp::Quota::default());
         let secrets = || {
@@ -115,6 +128,7 @@ impl World {
             dns: grants.has(Grant::Dns).then(dns),
             kv: grants.has(Grant::Kv).then(kv),
             http: grants.has(Grant::Http).then(http),
+            geo: grants.has(Grant::Geo).then(geo),
             tcp: grants.has(Grant::Tcp).then(tcp),
             inject: grants.has(Grant::Inject).then(inject),
             secrets: grants.has(Grant::Secret).then(secrets),

@@ -150,3 +150,18 @@ impl Default for PluginTcp {
         }
     }
 }
+
+section! {
+    /// How many addresses a plugin may look up.
+    PluginGeo {
+        /// Addresses in one hook call.
+        lookups: u32 = Self::default().lookups,
+    }
+}
+
+impl Default for PluginGeo {
+    fn default() -> Self {
+        let wasmail_services::geo::Quota { lookups } = Default::default();
+        Self { lookups }
+    }
+}

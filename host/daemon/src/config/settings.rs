@@ -10,7 +10,7 @@ use wasmail_server::LaneConfig;
 
 use super::decode::{Decode, Size, Table, choice, section, wrong_type};
 use super::limits::Limits;
-use super::quotas::{PluginDns, PluginHttp, PluginInject, PluginKv, PluginTcp};
+use super::quotas::{PluginDns, PluginGeo, PluginHttp, PluginInject, PluginKv, PluginTcp};
 use super::{KeyPath, Mistakes};
 
 section! {
@@ -42,6 +42,8 @@ section! {
         http: Http,
         /// Plugins' conversations over TCP.
         tcp: Tcp,
+        /// Where addresses are.
+        geo: Geo,
         /// Other ways that policy may choose.
         route: Vec<Route> = Vec::new(),
         /// The sandbox.
@@ -246,6 +248,16 @@ section! {
 }
 
 section! {
+    /// Where addresses are.
+    Geo {
+        /// The databases, counted from the configuration's directory.
+        databases: Vec<PathBuf>,
+        /// How often it is looked whether they have changed, at most.
+        check_interval: Duration,
+    }
+}
+
+section! {
     /// Plugins' conversations over TCP.
     Tcp {
         /// Connections at once.
@@ -418,6 +430,8 @@ section! {
         http: PluginHttp = PluginHttp::default(),
         /// Whom it may speak with over TCP, when that is granted.
         tcp: PluginTcp = PluginTcp::default(),
+        /// How many addresses it may look up, when that is granted.
+        geo: PluginGeo = PluginGeo::default(),
         /// Keys that it may use, when that is granted.
         secrets: Table = Table::new(),
         /// What the plugin itself is told.
