@@ -105,12 +105,50 @@ fn smtplib_logs_in() {
     wait_for(&maildir::of(&server.maildirs(), "far@elsewhere.example"), 1, PATIENCE);
 }
 
+/// A user of the file, without any plugin that knows about users.
+#[test]
+fn users_of_the_file_are_known_as_soon_as_they_are_added() {
+    if !here(&["swaks"]) {
+        return;
+    }
+    let config = "[dns]\nreverse = \"off\"\n[auth]\nusers = \"users\"\nfailure_delay = \"10ms\"\n[[listener]]\nname = \"submission\"\n\
+                  address = \"127.0.0.1:0\"\nauth = true\n";
+    let server = Home::new(config).start();
+    let user = |args: &[&str], input: &str| {
+        run(&mut server.home().command(&[&["user"], args].concat()), input.as_bytes(), PATIENCE)
+    };
+    let mut stranger = swaks(server.address(), "PLAIN", PASSWORD);
+    assert_eq!(run(stranger.arg("--tls"), b"", PATIENCE).status.code(), Some(28));
+    assert!(user(&["add", "tim"], &format!("{PASSWORD}\n")).well().text().contains("tim may authenticate."));
+    assert_eq!(user(&["list"], "").well().text().trim(), "tim");
+    // Not in the clear.
+    let clear = run(&mut swaks(server.address(), "PLAIN", PASSWORD), b"", PATIENCE);
+    assert_eq!(clear.status.code(), Some(28), "{}", clear.text());
+    for mechanism in ["PLAIN", "LOGIN"] {
+        run(swaks(server.address(), mechanism, PASSWORD).arg("--tls"), b"", PATIENCE).well();
+        let wrong = run(swaks(server.address(), mechanism, "guessedwrongly").arg("--tls"), b"", PATIENCE);
+        assert_eq!(wrong.status.code(), Some(28), "{}", wrong.text());
+    }
+    let trace = wait_for(&maildir::of(&server.maildirs(), "far@elsewhere.example"), 2, PATIENCE)[0].trace();
+    assert!(trace.replace("\r\n ", " ").contains(" with ESMTPSA tls "), "{trace}");
+    for (args, input, why) in [
+        (["remove", "tom"], "", "there is no user `tom`"),
+        (["add", "a b"], "x\n", "no good name"),
+        (["add", "tom"], "\n", "a password has 1 to 255 octets"),
+    ] {
+        let said = user(&args, input);
+        assert!(!said.status.success() && said.text().contains(why), "{}", said.text());
+    }
+    assert!(user(&["remove", "tim"], "").well().text().contains("tim may authenticate no more."));
+    assert_eq!(run(swaks(server.address(), "PLAIN", PASSWORD).arg("--tls"), b"", PATIENCE).status.code(), Some(28));
+}
+
 #[test]
 fn a_listener_where_nobody_vouches_is_a_mistake() {
     let home = Home::new(&config(""));
     let output = home.command(&["check"]).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    for part in ["listener[0].auth: no plugin here vouches for clients", "grants = [\"credentials\"]"] {
+    for part in ["listener[0].auth: nobody here vouches for clients", "grants = [\"credentials\"]"] {
         assert!(!output.status.success() && said.contains(part), "{part} is not in {said}");
     }
     let home = Home::new(

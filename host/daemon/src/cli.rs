@@ -8,6 +8,7 @@ pub(crate) mod plugin_new;
 pub(crate) mod plugin_order;
 pub(crate) mod plugin_test;
 pub(crate) mod queue;
+pub(crate) mod user;
 
 use std::path::PathBuf;
 
@@ -39,6 +40,9 @@ pub(crate) enum Command {
     /// Shows the messages that wait for delivery.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Keeps the file of users who may authenticate.
+    #[command(subcommand)]
+    User(UserCommand),
     /// Compiles the component on standard input; the server calls itself with it.
     #[command(hide = true, name = compile::COMMAND)]
     CompileComponent(CompileComponentArgs),
@@ -111,6 +115,24 @@ pub(crate) struct InspectArgs {
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Adds a user, or gives one a new password, which is read from standard input: its first line.
+    Add(UserArgs),
+    /// Removes a user.
+    Remove(UserArgs),
+    /// Lists the users.
+    List(ConfigArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserArgs {
+    /// The name that the user authenticates with.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
 }
 
 #[derive(Debug, Subcommand)]

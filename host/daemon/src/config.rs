@@ -76,6 +76,9 @@ fn resolve(settings: &mut Settings, base: &Path) {
     for path in of_tls.chain(&mut settings.tls.client_ca) {
         *path = base.join(&*path);
     }
+    if let Some(users) = &mut settings.auth.users {
+        *users = settings.server.data_dir.join(&*users);
+    }
     for path in settings.route.iter_mut().filter_map(|route| route.path.as_mut()) {
         *path = settings.server.data_dir.join(&*path);
     }

@@ -48,6 +48,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Plugin(PluginCommand::Inspect(args)) => cli::inspect::run(&args)?,
         Command::Plugin(PluginCommand::Order(args)) => cli::plugin_order::run(&args)?,
         Command::Queue(command) => cli::queue::run(&command)?,
+        Command::User(command) => cli::user::run(&command)?,
         Command::CompileComponent(args) => return Ok(cli::compile::run(&args)),
     }
     Ok(ExitCode::SUCCESS)

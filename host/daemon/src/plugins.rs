@@ -18,7 +18,8 @@ use wasmail_wasm::{
 use crate::capabilities::Services;
 use crate::cli::compile;
 use crate::config::{self, Instance, KeyPath, Loaded, Mistakes, OnFault, Plugin, Settings, Size, nearest};
-use crate::{paths, tls};
+use crate::paths;
+use crate::wiring::Outfit;
 
 /// What a module that comes with the server begins with.
 const BUILTIN: &str = "builtin:";
@@ -88,7 +89,7 @@ pub(crate) fn check(loaded: &mut Loaded) {
         Ok(runtime) => drop(runtime.block_on(load(loaded, cache.as_deref(), None))),
         Err(error) => loaded.mistakes.add(&KeyPath::of(&["engine"]), format!("no thread can be started: {error}")),
     }
-    tls::load(&settings, false, &mut loaded.mistakes);
+    Outfit::load(&settings, false, &mut loaded.mistakes);
     config::warn(&settings, &mut loaded.mistakes);
 }
 
@@ -133,9 +134,10 @@ fn nobody_vouches(settings: &Settings, plugins: &Plugins, mistakes: &mut Mistake
     let vouches =
         |plugin: &LoadedPlugin| plugin.info().hooks.contains(Hook::Auth) && plugin.grants.has(Grant::Credentials);
     for (index, listener) in settings.listener.iter().enumerate().filter(|(_, listener)| listener.auth) {
-        if !plugins.in_order(listener.plugins.as_deref()).into_iter().any(vouches) {
-            let what = "no plugin here vouches for clients: every password is refused";
-            let help = "add a plugin with the hook `auth` and grants = [\"credentials\"]";
+        let users = settings.auth.users.is_some();
+        if !users && !plugins.in_order(listener.plugins.as_deref()).into_iter().any(vouches) {
+            let what = "nobody here vouches for clients: every password is refused";
+            let help = "name a file in auth.users, or add a plugin with the hook `auth` and grants = [\"credentials\"]";
             mistakes.add_with_help(&KeyPath::of(&["listener"]).index(index).key("auth"), what, help);
         }
     }

@@ -1,13 +1,12 @@
 //! `wasmail serve`: starts everything, says so, runs until told to stop.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use miette::{Diagnostic, IntoDiagnostic, Report};
 use thiserror::Error;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use wasmail_server::{Server, StartError, Tls};
+use wasmail_server::{Server, StartError};
 
 use crate::cli::ConfigArgs;
 use crate::cli::check::report;
@@ -15,7 +14,8 @@ use crate::config::{self, Loaded, Settings};
 use crate::lock::DataDir;
 use crate::out::say;
 use crate::plugins::{self, Plugins};
-use crate::{banner, capabilities, logs, paths, tls, wiring};
+use crate::wiring::Outfit;
+use crate::{banner, capabilities, logs, paths, wiring};
 
 /// Why the server does not start, with what to do about it.
 #[derive(Debug, Error, Diagnostic)]
@@ -53,10 +53,10 @@ pub(crate) fn run(args: &ConfigArgs) -> miette::Result<ExitCode> {
     let runtime = runtime(&settings).into_diagnostic()?;
     let plugins =
         runtime.block_on(plugins::load(&mut loaded, Some(&paths::cache(&settings)), Some(paths::kv(&settings))));
-    let tls = tls::load(&settings, true, &mut loaded.mistakes);
+    let outfit = Outfit::load(&settings, true, &mut loaded.mistakes);
     config::warn(&settings, &mut loaded.mistakes);
     report(&loaded)?;
-    runtime.block_on(serve(&settings, &plugins, tls, args))?;
+    runtime.block_on(serve(&settings, &plugins, outfit, args))?;
     // What still runs are lookups and closing connections; nothing that has to be waited for.
     runtime.shutdown_background();
     drop(data_dir);
@@ -71,14 +71,14 @@ fn runtime(settings: &Settings) -> std::io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-async fn serve(settings: &Settings, plugins: &Plugins, tls: Option<Arc<Tls>>, args: &ConfigArgs) -> miette::Result<()> {
+async fn serve(settings: &Settings, plugins: &Plugins, outfit: Outfit, args: &ConfigArgs) -> miette::Result<()> {
     // Before the banner: whoever reads it may send a signal at once.
     let mut signals = Signals::listen().into_diagnostic()?;
-    let server = Server::bind(wiring::server(settings, plugins, tls.as_ref())).map_err(explain)?;
+    let server = Server::bind(wiring::server(settings, plugins, &outfit)).map_err(explain)?;
     let mut reload = signal(SignalKind::user_defined1()).into_diagnostic()?;
     tokio::spawn(async move {
         while reload.recv().await.is_some() {
-            tls.iter().for_each(|tls| tls.reload_and_tell());
+            outfit.tls.iter().for_each(|tls| tls.reload_and_tell());
         }
     });
     capabilities::open(&plugins.outlet, server.injector());

@@ -8,21 +8,41 @@ use wasmail_policy::Chain;
 use wasmail_queue::{Backoff, Policy};
 use wasmail_server::{
     ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
-    NextHopConfig, ServerConfig, SpoolConfig, Tls,
+    NextHopConfig, ServerConfig, SpoolConfig, Tls, Users,
 };
 use wasmail_smtp::{AuthConfig, SessionConfig};
 
-use crate::config::{self, DeliveryKind, LineEndings, Mistakes, ReverseDns, Settings};
-use crate::paths;
+use crate::config::{self, DeliveryKind, KeyPath, LineEndings, Mistakes, ReverseDns, Settings};
 use crate::plugins::Plugins;
+use crate::{paths, tls};
 
 /// Program and version, as `Received` shows them.
 pub(crate) const SOFTWARE: &str = concat!("wasmail ", env!("CARGO_PKG_VERSION"));
 
+/// What listeners have from files of their own.
+pub(crate) struct Outfit {
+    /// Certificates, where any listener wants TLS.
+    pub(crate) tls: Option<Arc<Tls>>,
+    /// Users, where there is a file of them.
+    pub(crate) users: Option<Arc<Users>>,
+}
+
+impl Outfit {
+    /// Reads the files, and says what is wrong with them. Only a server that starts makes what is missing.
+    pub(crate) fn load(settings: &Settings, make: bool, mistakes: &mut Mistakes) -> Self {
+        let path = settings.auth.users.as_deref().filter(|_| settings.listener.iter().any(|listener| listener.auth));
+        let users = path.and_then(|path| {
+            let loaded = Users::load(path);
+            loaded.map_err(|error| mistakes.add(&KeyPath::of(&["auth", "users"]), error)).ok()
+        });
+        Self { tls: tls::load(settings, make, mistakes), users }
+    }
+}
+
 /// Puts a server together.
-pub(crate) fn server(settings: &Settings, plugins: &Plugins, tls: Option<&Arc<Tls>>) -> ServerConfig {
+pub(crate) fn server(settings: &Settings, plugins: &Plugins, outfit: &Outfit) -> ServerConfig {
     ServerConfig {
-        listeners: (0..settings.listener.len()).map(|index| listener(settings, index, plugins, tls)).collect(),
+        listeners: (0..settings.listener.len()).map(|index| listener(settings, index, plugins, outfit)).collect(),
         connections: connections(settings),
         dns: dns(settings),
         spool: SpoolConfig { dir: paths::spool(settings), options: paths::spool_options(settings) },
@@ -31,7 +51,7 @@ pub(crate) fn server(settings: &Settings, plugins: &Plugins, tls: Option<&Arc<Tl
     }
 }
 
-fn listener(settings: &Settings, index: usize, plugins: &Plugins, tls: Option<&Arc<Tls>>) -> ListenerConfig {
+fn listener(settings: &Settings, index: usize, plugins: &Plugins, outfit: &Outfit) -> ListenerConfig {
     let listener = &settings.listener[index];
     // Mistakes were reported when the settings were read; the limits of all stand in for ones that were not.
     let limits = config::listener_limits(settings, index, &mut Mistakes::default());
@@ -53,7 +73,8 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins, tls: Option<&A
         session: Arc::new(session),
         chain: Arc::new(chain.with_routes(settings.route.iter().map(|route| route.name.clone()).collect())),
         reverse_dns: reverse_dns(listener.reverse_dns.unwrap_or(settings.dns.reverse)),
-        tls: listener_tls(listener.tls, tls),
+        tls: listener_tls(listener.tls, outfit.tls.as_ref()),
+        users: outfit.users.clone().filter(|_| listener.auth),
         relaying: listener.relaying,
     }
 }

@@ -12,6 +12,7 @@ use wasmail_smtp::SessionConfig;
 use wasmail_spool::Options;
 
 use crate::tls::Tls;
+use crate::users::Users;
 
 /// Everything that a [`Server`](crate::Server) needs to start.
 pub struct ServerConfig {
@@ -51,6 +52,9 @@ pub struct ListenerConfig {
     pub reverse_dns: ReverseDns,
     /// Whether it speaks TLS.
     pub tls: ListenerTls,
+    /// Users whose passwords we know ourselves; others are left to the hook `auth`. They matter where [`SessionConfig::auth`]
+    /// lets clients authenticate.
+    pub users: Option<Arc<Users>>,
     /// Whether its clients may send to anywhere from the start, because only trusted machines reach it.
     pub relaying: bool,
 }

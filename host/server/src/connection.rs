@@ -16,7 +16,7 @@ use tokio::sync::futures::Notified;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 use wasmail_mail::{Connection, Counters, Local, Proxy, Remote};
-use wasmail_policy::{Decision, Hook, Verdict};
+use wasmail_policy::{Credentials, Decision, Hook, Subject, Verdict};
 use wasmail_smtp::{Commit, Now, Session, Step};
 
 use crate::dns::{Lookup, Named};
@@ -25,6 +25,7 @@ use crate::listener::Listener;
 use crate::log;
 use crate::server::House;
 use crate::stop::{Phase, Stop};
+use crate::users::Judgment;
 use crate::{ListenerTls, ReverseDns};
 
 use buffer::Buffer;
@@ -271,6 +272,13 @@ impl Client<'_, '_> {
     }
 
     async fn decide(&mut self, hook: Hook) -> Decision {
+        if hook == Hook::Auth
+            && let Some(decision) = self.judge_user().await
+        {
+            self.wait_before_reply(self.session.penalty(&decision)).await;
+            self.now = now();
+            return decision;
+        }
         if !self.listener.chain.listens(hook) {
             return Decision::next();
         }
@@ -284,6 +292,21 @@ impl Client<'_, '_> {
         self.wait_before_reply(delay).await;
         self.now = now();
         decision
+    }
+
+    /// Whether a client has shown the password of one of the listener's own users. Who is none may be known to policy.
+    async fn judge_user(&self) -> Option<Decision> {
+        let users = self.listener.users.as_ref()?;
+        let Subject::Credentials(Credentials { user, password, .. }) = &self.session.context().subject else {
+            return None;
+        };
+        let verdict = match users.judge(user, password).await {
+            Judgment::Right => Verdict::Accept(None),
+            Judgment::Wrong => Verdict::Deny(None),
+            Judgment::Unknown if self.listener.chain.listens(Hook::Auth) => return None,
+            Judgment::Unknown => Verdict::Next,
+        };
+        Some(Decision { verdict, by: None, fault: false })
     }
 
     /// What plugins asked for and guesses cost, ended early when the server closes.

@@ -15,6 +15,7 @@ mod log;
 mod server;
 mod stop;
 mod tls;
+mod users;
 
 pub use config::{
     ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
@@ -25,3 +26,4 @@ pub use error::StartError;
 pub use inject::{InjectError, Injector};
 pub use server::{Server, Stopped};
 pub use tls::{Certificate, Tls, TlsConfig, TlsError, TlsVersion};
+pub use users::{UserFile, Users, UsersError};

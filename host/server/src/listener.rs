@@ -16,7 +16,7 @@ use crate::connection;
 use crate::limits::Crowded;
 use crate::server::House;
 use crate::stop::Phase;
-use crate::{ListenerConfig, ListenerTls, ReverseDns, StartError};
+use crate::{ListenerConfig, ListenerTls, ReverseDns, StartError, Users};
 
 /// Connections that the kernel holds until we accept them.
 const BACKLOG: i32 = 1024;
@@ -33,6 +33,7 @@ pub(crate) struct Listener {
     pub(crate) reverse_dns: ReverseDns,
     pub(crate) relaying: bool,
     pub(crate) tls: ListenerTls,
+    pub(crate) users: Option<Arc<Users>>,
     address: SocketAddr,
 }
 
@@ -66,8 +67,11 @@ fn bind(config: ListenerConfig, all: &[SocketAddr]) -> Result<Bound, StartError>
     };
     let (socket, address) =
         listen().map_err(|source| StartError::Listen { name: config.name.clone(), address: config.address, source })?;
-    let ListenerConfig { name, session, chain, reverse_dns, tls, relaying, .. } = config;
-    Ok(Bound { listener: Arc::new(Listener { name, session, chain, reverse_dns, relaying, tls, address }), socket })
+    let ListenerConfig { name, session, chain, reverse_dns, tls, users, relaying, .. } = config;
+    Ok(Bound {
+        listener: Arc::new(Listener { name, session, chain, reverse_dns, relaying, tls, users, address }),
+        socket,
+    })
 }
 
 fn open(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {

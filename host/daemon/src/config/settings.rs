@@ -174,6 +174,8 @@ section! {
     Auth {
         /// The mechanisms that are offered.
         mechanisms: Vec<Mechanism>,
+        /// The file of users.
+        users: Option<PathBuf>,
         /// Whether passwords may come in the clear.
         without_tls: bool,
         /// Failures in one session.

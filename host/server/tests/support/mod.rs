@@ -124,6 +124,7 @@ impl Home {
             chain: Arc::new(Chain::new(plugins).with_routes(names)),
             reverse_dns,
             tls: ListenerTls::Off,
+            users: None,
             relaying: false,
         };
         let destination = destination.unwrap_or_else(|| self.to_maildir(MaildirLayout::PerRecipient));
