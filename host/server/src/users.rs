@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! # comment
-//! tim	$argon2id$v=19$m=19456,t=2,p=1$...
+//! tim<TAB>$argon2id$v=19$m=19456,t=2,p=1$...
 //! ```
 
 use std::collections::BTreeMap;
