@@ -137,7 +137,7 @@ fn users_of_the_file_are_known_as_soon_as_they_are_added() {
         (["add", "tom"], "\n", "a password has 1 to 255 octets"),
     ] {
         let said = user(&args, input);
-        assert!(!said.status.success() && said.text().contains(why), "{}", said.text());
+        assert!(!said.status.success() && said.stderr.contains(why), "{}", said.stderr);
     }
     assert!(user(&["remove", "tim"], "").well().text().contains("tim may authenticate no more."));
     assert_eq!(run(swaks(server.address(), "PLAIN", PASSWORD).arg("--tls"), b"", PATIENCE).status.code(), Some(28));
