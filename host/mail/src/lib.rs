@@ -8,6 +8,7 @@ mod connection;
 mod envelope;
 mod header;
 mod ip;
+mod method;
 mod parameter;
 mod reply;
 mod transaction;
@@ -19,6 +20,7 @@ pub use connection::{
 pub use envelope::{BodyType, Envelope, Handling, Recipient};
 pub use header::{Field, FieldError, HeaderSection, valid_field_name};
 pub use ip::{canonical, is_local, is_private};
+pub use method::MethodResult;
 pub use parameter::{Parameter, ParameterError, valid_keyword, valid_value};
 pub use reply::{EnhancedStatus, Reply, ReplyError, Severity};
 pub use transaction::Transaction;
