@@ -93,6 +93,6 @@ fn world(text: &str) -> String {
     let hooks: String = hooks.into_iter().collect();
     format!(
         "package test:hostile; world guest {{ import wasmail:policy/types@0.1.0; import wasmail:policy/message@0.1.0; \
-         import wasmail:policy/log@0.1.0; import wasmail:policy/dns@0.1.0; import wasmail:policy/kv@0.1.0; import wasmail:policy/inject@0.1.0; import wasmail:policy/secret@0.1.0; import wasmail:policy/public-suffix@0.1.0; import wasmail:policy/http@0.1.0; import wasmail:policy/tcp@0.1.0; import wasmail:policy/geo@0.1.0; import wasi:clocks/monotonic-clock@0.2.0; export wasmail:policy/describe@0.1.0; {hooks} }}"
+         import wasmail:policy/log@0.1.0; import wasmail:policy/dns@0.1.0; import wasmail:policy/kv@0.1.0; import wasmail:policy/inject@0.1.0; import wasmail:policy/secret@0.1.0; import wasmail:policy/public-suffix@0.1.0; import wasmail:policy/http@0.1.0; import wasmail:policy/tcp@0.1.0; import wasmail:policy/geo@0.1.0; import wasmail:policy/mail-auth@0.1.0; import wasi:clocks/monotonic-clock@0.2.0; export wasmail:policy/describe@0.1.0; {hooks} }}"
     )
 }

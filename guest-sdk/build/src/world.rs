@@ -8,13 +8,14 @@ use wit_parser::{Resolve, SourceMap, WorldId};
 use crate::{BuildError, Project, write};
 
 /// The contract, file by file.
-pub const WIT: [(&str, &str); 12] = [
+pub const WIT: [(&str, &str); 13] = [
     ("capabilities.wit", include_str!("../../../wit/capabilities.wit")),
     ("geo.wit", include_str!("../../../wit/geo.wit")),
     ("host.wit", include_str!("../../../wit/host.wit")),
     ("hooks.wit", include_str!("../../../wit/hooks.wit")),
     ("http.wit", include_str!("../../../wit/http.wit")),
     ("inject.wit", include_str!("../../../wit/inject.wit")),
+    ("mail-auth.wit", include_str!("../../../wit/mail-auth.wit")),
     ("outbound.wit", include_str!("../../../wit/outbound.wit")),
     ("public-suffix.wit", include_str!("../../../wit/public-suffix.wit")),
     ("secret.wit", include_str!("../../../wit/secret.wit")),

@@ -10,7 +10,7 @@ use wasmail_policy::Grant;
 use wasmail_server::{InjectError, Injector};
 use wasmail_services::inject::{self, NewMessage, Outlet, Sink, Taken};
 use wasmail_services::secret::{Secret, Secrets};
-use wasmail_services::{Capabilities, Failure, dns, geo, http, kv, tcp};
+use wasmail_services::{Capabilities, Failure, dns, geo, http, kv, mail_auth, tcp};
 use wasmail_smtp::own::Wish;
 
 use crate::config::{KeyPath, Mistakes, Plugin, Settings};
@@ -26,6 +26,7 @@ pub(crate) struct Services {
     network: Option<Arc<http::Network>>,
     tcp: Option<Arc<tcp::Network>>,
     geo: Option<Arc<geo::Databases>>,
+    judge: Option<mail_auth::Judge>,
     /// By the name of the plugin.
     secrets: HashMap<String, Secrets>,
 }
@@ -33,12 +34,13 @@ pub(crate) struct Services {
 impl Services {
     /// Starts what some plugin was granted. Without a file the store is in memory, and gone afterwards.
     pub(crate) fn start(settings: &Settings, base: &Path, file: Option<PathBuf>, mistakes: &mut Mistakes) -> Self {
-        let needs_names =
-            anybody_has(settings, Grant::Dns) || anybody_has(settings, Grant::Http) || names_a_service(settings);
+        let asking = [Grant::Dns, Grant::Http, Grant::MailAuth];
+        let needs_names = asking.iter().any(|grant| anybody_has(settings, *grant)) || names_a_service(settings);
         let resolver = if needs_names { resolver(settings, mistakes) } else { None };
         let names = resolver.as_ref().filter(|_| anybody_has(settings, Grant::Http));
         Self {
             secrets: secrets(settings, base, mistakes),
+            judge: resolver.as_ref().map(|resolver| judge(settings, Arc::clone(resolver))),
             outlet: Outlet::default(),
             geo: if anybody_has(settings, Grant::Geo) { databases(settings, base, mistakes) } else { None },
             tcp: anybody_has(settings, Grant::Tcp)
@@ -63,6 +65,7 @@ impl Services {
             tcp: tcp.map(|network| tcp_client(Arc::clone(network), plugin)),
             geo: has(plugin, Grant::Geo).then(|| geo::Client::new(self.geo.clone(), geo_quota(plugin))),
             http: network.map(|network| http_client(Arc::clone(network), plugin)),
+            mail_auth: self.judge.clone().filter(|_| has(plugin, Grant::MailAuth)),
         }
     }
 
@@ -150,6 +153,13 @@ fn resolver(settings: &Settings, mistakes: &mut Mistakes) -> Option<Arc<dns::Res
     let started = dns::Resolver::new(&config);
     let help = "name the servers, such as servers = [\"127.0.0.1:53\"]";
     started.map_err(|error| mistakes.add_with_help(&KeyPath::of(&["dns", "servers"]), error, help)).ok()
+}
+
+/// One for all plugins: a message is judged once.
+fn judge(settings: &Settings, resolver: Arc<dns::Resolver>) -> mail_auth::Judge {
+    let own = &settings.mail_auth;
+    let hostname = settings.server.hostname.clone();
+    mail_auth::Judge::new(resolver, mail_auth::Config { hostname, timeout: own.timeout, concurrency: own.concurrency })
 }
 
 fn dns_quota(plugin: &Plugin) -> dns::Quota {

@@ -139,8 +139,9 @@ impl Chain {
             return None;
         }
         let shown = context.body(body);
-        let answer =
-            binding.plugin.ask(&Question { hook, context, body: shown.as_ref(), grants: binding.grants }).await;
+        let (body_as_it_came, grants) = (body, binding.grants);
+        let question = Question { hook, context, body: shown.as_ref(), body_as_it_came, grants };
+        let answer = binding.plugin.ask(&question).await;
         let prepared = binding.prepare(hook, context, body, &answer).await;
         binding.judge(hook, context, answer, prepared, &self.routes)
     }
@@ -159,7 +160,9 @@ impl Chain {
         // are skipped: then those after it have been left waiting.
         while !waiting.is_empty() {
             let shown = context.body(body);
-            let answers = together::ask(&waiting, hook, context, shown.as_ref()).await;
+            let (body_as_it_came, grants) = (body, Grants::default());
+            let asked = Question { hook, context, body: shown.as_ref(), body_as_it_came, grants };
+            let answers = together::ask(&waiting, &asked).await;
             for (binding, answer) in waiting.drain(..answers.len()).zip(answers) {
                 let prepared = binding.prepare(hook, context, body, &answer).await;
                 let decision = binding.judge(hook, context, answer, prepared, &self.routes);

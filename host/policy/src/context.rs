@@ -6,7 +6,7 @@ use std::time::Duration;
 use wasmail_mail::{Connection, Recipient, Transaction};
 use wasmail_mime::Tree;
 
-use crate::{Body, Hook, Notes, Parts, Pieces, Results, Verdict};
+use crate::{AsItCame, Body, Findings, Hook, Notes, Parts, Pieces, Results, Verdict};
 
 /// Steps that a trail keeps. A transaction with a hundred recipients and eight plugins has about a thousand; the log
 /// line wants the first ones and the count.
@@ -169,6 +169,10 @@ pub struct TransactionContext {
     pub trail: Trail,
     /// The parts of the message, once somebody has asked for them.
     pub parts: Parts,
+    /// What plugins cannot edit.
+    pub as_it_came: AsItCame,
+    /// What was found out about where it comes from.
+    pub findings: Findings,
     /// The body as plugins have edited it; none while nobody has.
     pub edited: Option<Arc<Pieces>>,
     /// How many parts the hook `part` is still to be asked about; none before it is asked about the first.
@@ -180,6 +184,8 @@ impl TransactionContext {
     #[must_use]
     pub fn new(facts: Transaction) -> Self {
         Self {
+            as_it_came: AsItCame::new(&facts),
+            findings: Findings::default(),
             facts,
             candidate: None,
             notes: Arc::default(),

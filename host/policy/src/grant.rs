@@ -39,11 +39,13 @@ pub enum Grant {
     Secret,
     /// May see what clients authenticate with, and vouch for them.
     Credentials,
+    /// May ask where a message comes from.
+    MailAuth,
 }
 
 impl Grant {
     /// All grants.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Relaying,
         Self::AcceptRecipients,
         Self::EditRecipients,
@@ -60,6 +62,7 @@ impl Grant {
         Self::Geo,
         Self::Secret,
         Self::Credentials,
+        Self::MailAuth,
     ];
 
     /// The name in configuration and manifests.
@@ -82,6 +85,7 @@ impl Grant {
             Self::Geo => "geo",
             Self::Secret => "secret",
             Self::Credentials => "credentials",
+            Self::MailAuth => "mail-auth",
         }
     }
 }

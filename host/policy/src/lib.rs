@@ -8,6 +8,7 @@ mod capability;
 mod chain;
 mod context;
 mod fault;
+mod findings;
 #[cfg(test)]
 mod fixture;
 mod footprint;
@@ -27,6 +28,7 @@ pub use apply::{PartError, Rejected, Why};
 pub use chain::{Binding, Chain, Decision, FaultRule};
 pub use context::{Context, Credentials, Denial, Fate, Step, Subject, Trail, TransactionContext};
 pub use fault::Fault;
+pub use findings::{AsItCame, Findings, Found};
 pub use footprint::{Fact, Facts, Footprint, Undeclared};
 pub use grant::{Grant, Grants};
 pub use hook::{Hook, HookSet};

@@ -17,8 +17,10 @@ pub struct Question<'a> {
     pub hook: Hook,
     /// The connection and, where there is one, the transaction.
     pub context: &'a Context,
-    /// The body of the message, at the hooks that have one.
+    /// The body of the message as it stands, at the hooks that have one.
     pub body: Option<&'a Arc<dyn Body>>,
+    /// The same as it came.
+    pub body_as_it_came: Option<&'a Arc<dyn Body>>,
     /// What the one who is asked was granted.
     pub grants: Grants,
 }

@@ -8,10 +8,9 @@
 mod tests;
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use crate::{Answer, Binding, Body, BoxFuture, Context, Footprint, Hook, Question};
+use crate::{Answer, Binding, BoxFuture, Footprint, Hook, Question};
 
 /// Plugins that are asked at the same time. Each needs an instance of its own meanwhile, so that one message could
 /// otherwise occupy a good part of all instances.
@@ -38,14 +37,10 @@ fn joins(bindings: &[Binding], group: &[usize], at: usize) -> bool {
 }
 
 /// Puts a question to all of them. Returns the answers of the first ones in order, at least one: up to the first that
-/// seems to decide. What the others would have said is not waited for.
-pub(crate) async fn ask(
-    bindings: &[&Binding],
-    hook: Hook,
-    context: &Context,
-    body: Option<&Arc<dyn Body>>,
-) -> Vec<Answer> {
-    let question = |binding: &&Binding| Question { hook, context, body, grants: binding.grants };
+/// seems to decide. What the others would have said is not waited for. Each hears of its own grants.
+pub(crate) async fn ask(bindings: &[&Binding], asked: &Question<'_>) -> Vec<Answer> {
+    let hook = asked.hook;
+    let question = |binding: &&Binding| Question { grants: binding.grants, ..*asked };
     let questions: Vec<Question<'_>> = bindings.iter().map(question).collect();
     let mut calls: Vec<Call<'_>> =
         bindings.iter().zip(&questions).map(|(binding, question)| Call::new(binding, question)).collect();

@@ -1,7 +1,7 @@
 //! What one binding was granted, and what one hook call has used of it.
 
 use crate::secret::Secrets;
-use crate::{dns, geo, http, inject, kv, tcp};
+use crate::{dns, geo, http, inject, kv, mail_auth, tcp};
 
 /// The capabilities of one binding. What is not there was not granted.
 #[derive(Debug, Clone, Default)]
@@ -20,13 +20,15 @@ pub struct Capabilities {
     pub geo: Option<geo::Client>,
     /// Keys that it uses and never sees.
     pub secrets: Option<Secrets>,
+    /// Where a message comes from. What it costs is bounded for each message.
+    pub mail_auth: Option<mail_auth::Judge>,
 }
 
 impl Capabilities {
     /// Nothing is granted.
     #[must_use]
     pub const fn none() -> Self {
-        Self { dns: None, kv: None, inject: None, http: None, tcp: None, geo: None, secrets: None }
+        Self { dns: None, kv: None, inject: None, http: None, tcp: None, geo: None, secrets: None, mail_auth: None }
     }
 }
 

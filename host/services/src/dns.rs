@@ -10,4 +10,4 @@ pub use client::{Client, Quota};
 pub use resolver::{NoNameServer, Resolver, ResolverConfig};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

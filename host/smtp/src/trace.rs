@@ -6,22 +6,32 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use wasmail_mail::{Connection, Field, HeaderSection, HelloVerb, Transaction};
+use wasmail_mail::{Connection, Field, HeaderSection, HelloVerb, MethodResult, Transaction};
 
 use crate::{Iprev, SessionConfig};
 
 const AUTHENTICATION_RESULTS: &str = "Authentication-Results";
+/// Characters of a value in a result: addresses have 254, and what is longer would not fit a line.
+const VALUE_MAX: usize = 320;
+
+/// What the host has found out about where a message comes from.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Known<'a> {
+    pub(crate) iprev: Option<Iprev>,
+    /// What plugins have asked for, each method in its order.
+    pub(crate) methods: &'a [MethodResult],
+}
 
 /// The fields that go above the header section, each with its CRLF: `Authentication-Results`, then `Received`, so that
 /// whoever trusts our `Received` knows that what stands above it is ours too (RFC 8601 §5).
 pub(crate) fn fields(
     config: &SessionConfig,
     connection: &Connection,
-    iprev: Option<Iprev>,
+    known: Known<'_>,
     transaction: &Transaction,
     wall: SystemTime,
 ) -> Vec<u8> {
-    let results = results(config, connection, iprev);
+    let results = results(config, connection, known, transaction.smtputf8);
     let received = received(config, connection, transaction, wall);
     let mut octets = Vec::new();
     for (name, value) in [(AUTHENTICATION_RESULTS, results), ("Received", received)] {
@@ -84,19 +94,34 @@ pub(crate) fn date(wall: SystemTime) -> String {
 }
 
 /// The value of `Authentication-Results`: what we know ourselves, else `none` (RFC 8601 §2.2).
-fn results(config: &SessionConfig, connection: &Connection, iprev: Option<Iprev>) -> String {
+fn results(config: &SessionConfig, connection: &Connection, known: Known<'_>, smtputf8: bool) -> String {
     let mut value = config.hostname.clone();
+    let Known { iprev, methods } = known;
     if let Some(iprev) = iprev {
-        let _ =
-            write!(value, "; iprev={} policy.iprev={}", iprev_result(iprev), pvalue(&connection.remote.ip.to_string()));
+        let ip = pvalue(&connection.remote.ip.to_string(), smtputf8);
+        let _ = write!(value, "; iprev={} policy.iprev={ip}", iprev_result(iprev));
     }
     if let Some(auth) = &connection.auth {
-        let _ = write!(value, "; auth=pass smtp.auth={}", pvalue(&auth.identity));
+        let _ = write!(value, "; auth=pass smtp.auth={}", pvalue(&auth.identity, smtputf8));
     }
-    if iprev.is_none() && connection.auth.is_none() {
+    for told in methods {
+        method(told, smtputf8, &mut value);
+    }
+    if iprev.is_none() && connection.auth.is_none() && methods.is_empty() {
         value.push_str("; none");
     }
     value
+}
+
+/// Appends one resinfo (RFC 8601 §2.2).
+fn method(told: &MethodResult, smtputf8: bool, value: &mut String) {
+    let _ = write!(value, "; {}={}", told.method, told.result);
+    if let Some(reason) = told.reason {
+        let _ = write!(value, " reason=\"{reason}\"");
+    }
+    for (property, of_stranger) in &told.properties {
+        let _ = write!(value, " {property}={}", pvalue(of_stranger, smtputf8));
+    }
 }
 
 fn iprev_result(iprev: Iprev) -> &'static str {
@@ -109,14 +134,17 @@ fn iprev_result(iprev: Iprev) -> &'static str {
 }
 
 /// A value, in quotes unless it is a token with perhaps an `@` (RFC 8601 §2.2).
-fn pvalue(text: &str) -> String {
+///
+/// What does not belong into a field, which is 8-bit text without SMTPUTF8, too, becomes a question mark.
+fn pvalue(text: &str, smtputf8: bool) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || ".-_@+".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
+    if !text.is_empty() && text.len() <= VALUE_MAX && text.chars().all(plain) {
         return text.to_owned();
     }
     let escaped: String = text
         .chars()
-        .filter(|c| !c.is_control())
+        .take(VALUE_MAX)
+        .map(|c| if c.is_control() || !(c.is_ascii() || smtputf8) { '?' } else { c })
         .flat_map(|c| if matches!(c, '"' | '\\') { vec!['\\', c] } else { vec![c] })
         .collect();
     format!("\"{escaped}\"")
@@ -125,10 +153,17 @@ fn pvalue(text: &str) -> String {
 /// Removes the fields that claim to be our own results (RFC 8601 §5), and those of which nobody can tell whose they
 /// are.
 pub(crate) fn remove_forged(header: &mut HeaderSection, hostname: &str) {
-    header.remove_where(|field| {
-        field.is(AUTHENTICATION_RESULTS)
-            && authserv_id(&field.value()).is_none_or(|id| id.trim_end_matches('.').eq_ignore_ascii_case(hostname))
-    });
+    header.remove_where(|field| is_forged(field, hostname));
+}
+
+/// Whether there is any that [`remove_forged`] removes.
+pub(crate) fn has_forged(header: &HeaderSection, hostname: &str) -> bool {
+    header.fields().iter().any(|field| is_forged(field, hostname))
+}
+
+fn is_forged(field: &Field, hostname: &str) -> bool {
+    field.is(AUTHENTICATION_RESULTS)
+        && authserv_id(&field.value()).is_none_or(|id| id.trim_end_matches('.').eq_ignore_ascii_case(hostname))
 }
 
 /// The first word of the field that stands outside comments (RFC 8601 §2.2), quotes taken off.
@@ -213,12 +248,33 @@ mod tests {
     #[test]
     fn results_tell_what_we_know() {
         let mut connection = greeted();
-        assert_eq!(results(&config(), &connection, None), "mx.example.test; none");
+        assert_eq!(results(&config(), &connection, Known::default(), false), "mx.example.test; none");
         connection.auth = Some(Auth { identity: "a \"b".into(), mechanism: "PLAIN".into() });
         assert_eq!(
-            results(&config(), &connection, Some(Iprev::Pass)),
+            results(&config(), &connection, Known { iprev: Some(Iprev::Pass), methods: &[] }, false),
             "mx.example.test; iprev=pass policy.iprev=192.0.2.1; auth=pass smtp.auth=\"a \\\"b\""
         );
+    }
+
+    #[test]
+    fn what_plugins_asked_for_is_told_and_strangers_texts_cannot_break_out() {
+        let told = |value: &str| MethodResult {
+            method: "dkim",
+            result: "permerror",
+            reason: Some("there is no key"),
+            properties: vec![("header.d", "a.example".into()), ("header.i", value.into())],
+        };
+        let of = |value: &str, smtputf8| {
+            let known = Known { iprev: None, methods: &[told(value)] };
+            let value = results(&config(), &greeted(), known, smtputf8);
+            let start = "mx.example.test; dkim=permerror reason=\"there is no key\" header.d=a.example header.i=";
+            value.strip_prefix(start).expect("it begins so").to_owned()
+        };
+        assert_eq!(of("@a.example", false), "@a.example");
+        assert_eq!(of("a; spf=pass \"x\\\r\n", false), "\"a; spf=pass \\\"x\\\\??\"");
+        assert_eq!((of("ü@a", false), of("ü@a", true)), ("\"?@a\"".to_owned(), "\"ü@a\"".to_owned()));
+        assert_eq!(of(&"a".repeat(5_000), false).len(), VALUE_MAX + 2);
+        assert!(Field::new("X", &of(&"a".repeat(5_000), false)).is_ok());
     }
 
     #[test]

@@ -127,7 +127,7 @@ fn memory(runtime: &Runtime, component: &Component, most: usize) -> usize {
 }
 
 fn answers(runtime: &Runtime, plugin: &Bound, context: &Context) -> bool {
-    let question = Question { hook: Hook::Rcpt, context, body: None, grants: Grants::default() };
+    let question = Question { hook: Hook::Rcpt, context, body: None, body_as_it_came: None, grants: Grants::default() };
     (0..100).all(|_| runtime.block_on(plugin.ask(&question)).outcome.is_ok())
 }
 

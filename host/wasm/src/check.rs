@@ -14,8 +14,21 @@ const PACKAGE: &str = "wasmail:policy";
 const VERSION: &str = "0.1.0";
 const COMPATIBLE: &str = "0.1.";
 /// What a guest may import from the package, and from WASI 0.2.
-const INTERFACES: [&str; 12] =
-    ["types", "message", "log", "capability", "dns", "kv", "inject", "http", "tcp", "geo", "secret", "public-suffix"];
+const INTERFACES: [&str; 13] = [
+    "types",
+    "message",
+    "log",
+    "capability",
+    "dns",
+    "kv",
+    "inject",
+    "http",
+    "tcp",
+    "geo",
+    "secret",
+    "public-suffix",
+    "mail-auth",
+];
 const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
 /// Imports and exports of a component. The fullest toolchains bring about fifty.
 const NAMES_MAX: usize = 256;

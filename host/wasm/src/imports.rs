@@ -9,6 +9,7 @@ mod http;
 mod inject;
 mod kv;
 mod log;
+mod mail_auth;
 mod message;
 mod secret;
 mod stdio;
@@ -22,6 +23,7 @@ use crate::bindings::wasmail::policy;
 use crate::state::State;
 
 pub(crate) use log::GuestLog;
+pub(crate) use mail_auth::case;
 pub(crate) use message::{Message, parameters, part};
 
 /// Links everything that a guest may import.
@@ -44,6 +46,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     policy::http::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::geo::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::tcp::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    policy::mail_auth::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     Ok(linker)
 }
 

@@ -153,7 +153,9 @@ impl Instance {
         let facts = Facts::new(question, sight);
         let lists = Lists::new(&facts);
         let records = Records::new(&facts, &lists);
-        self.store.data_mut().message = Message::of(question);
+        let state = self.store.data_mut();
+        state.message = Message::of(question);
+        state.case = state.capabilities.mail_auth.as_ref().and_then(|_| imports::case(question));
         let turn = self.turn();
         let outcome = turn.drive(pin!(self.call(loaded, question, &records))).await;
         state::end(&mut self.store);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use wasmail_services::mail_auth::Case;
 use wasmail_services::tcp::Conversations;
 use wasmail_services::{Capabilities, Used};
 use wasmtime::component::ResourceTable;
@@ -24,6 +25,8 @@ pub(crate) struct State {
     pub(crate) log: GuestLog,
     /// What the hook is about, while it runs.
     pub(crate) message: Option<Message>,
+    /// What may be judged, while it runs.
+    pub(crate) case: Option<Case>,
     /// What the binding was granted.
     pub(crate) capabilities: Capabilities,
     /// What this call has used of it.
@@ -75,8 +78,9 @@ pub(crate) fn store(engine: &Inner, owner: Owner<'_>) -> Store<State> {
     let limiter = Limiter::new(limits.memory);
     let turn = Turn::new(&engine.lane, owner.pace, engine.config.tick);
     let (capabilities, used, conversations) = (owner.capabilities.clone(), Used::default(), Conversations::default());
-    let (cpu, host_calls, message) = (Duration::ZERO, 0, None);
-    let state = State { wasi, table, limiter, log, message, capabilities, used, conversations, turn, cpu, host_calls };
+    let (cpu, host_calls, message, case) = (Duration::ZERO, 0, None, None);
+    let state =
+        State { wasi, table, limiter, log, message, case, capabilities, used, conversations, turn, cpu, host_calls };
     let mut store = Store::new(&engine.wasmtime, state);
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(limits.lifted);
@@ -98,10 +102,10 @@ pub(crate) fn begin(store: &mut Store<State>, limits: &Limits, connection: &str)
     store.set_epoch_deadline(first);
 }
 
-/// Takes away what belongs to the call alone: its message and its connections.
+/// Takes away what belongs to the call alone: its message, what may be judged of it, and its connections.
 pub(crate) fn end(store: &mut Store<State>) {
     let state = store.data_mut();
-    state.message = None;
+    (state.message, state.case) = (None, None);
     state.conversations.end();
     state.log.end();
 }

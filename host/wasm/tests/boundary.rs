@@ -38,7 +38,13 @@ async fn noise_for_an_answer_is_lifted_or_is_a_fault() {
     for _ in 0..3_000 {
         let mut context = context();
         context.connection.current_line = line(&mut dice);
-        let question = Question { hook: Hook::Ehlo, context: &context, body: None, grants: Grants::default() };
+        let question = Question {
+            hook: Hook::Ehlo,
+            context: &context,
+            body: None,
+            body_as_it_came: None,
+            grants: Grants::default(),
+        };
         match soon(plugin.ask(&question)).await.outcome {
             Ok(_) => lifted += 1,
             Err(Fault::BadAnswer(why)) => {

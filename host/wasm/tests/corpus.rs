@@ -340,7 +340,8 @@ async fn a_hook_that_is_not_exported_is_not_asked_for() {
     let engine = engine();
     let good = bind(&engine, "good").await;
     let context = context();
-    let question = Question { hook: Hook::Vrfy, context: &context, body: None, grants: Grants::default() };
+    let question =
+        Question { hook: Hook::Vrfy, context: &context, body: None, body_as_it_came: None, grants: Grants::default() };
     let fault = soon(wasmail_policy::Plugin::ask(&good, &question)).await.outcome.unwrap_err();
     assert!(matches!(&fault, Fault::BadAnswer(_) | Fault::Instance(_)), "{fault:?}");
     assert!(matches!(load(&engine, "bad-name").await.err(), Some(LoadError::Manifest(_))));

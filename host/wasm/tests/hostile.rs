@@ -147,11 +147,23 @@ async fn a_call_that_waits_too_long_is_given_up() {
     let (waiting, good) = (bind(&engine, "stalls").await, bind(&engine, "good").await);
     let body: Arc<dyn Body> = Arc::new(Stalled);
     let context = context();
-    let question = Question { hook: Hook::DataPost, context: &context, body: Some(&body), grants: Grants::default() };
+    let question = Question {
+        hook: Hook::DataPost,
+        context: &context,
+        body: Some(&body),
+        body_as_it_came: Some(&body),
+        grants: Grants::default(),
+    };
     assert_eq!(soon(waiting.ask(&question)).await.outcome, Err(Fault::WallClock));
     assert_eq!(ask(&good, Hook::Ehlo).await, Ok(Outcome::next()));
     // Without a body there is nothing to wait for.
-    let question = Question { hook: Hook::DataPost, context: &context, body: None, grants: Grants::default() };
+    let question = Question {
+        hook: Hook::DataPost,
+        context: &context,
+        body: None,
+        body_as_it_came: None,
+        grants: Grants::default(),
+    };
     assert_eq!(soon(waiting.ask(&question)).await.outcome, Ok(Outcome::next()));
 }
 
@@ -170,6 +182,7 @@ async fn a_plugin_that_stalls_leaves_room_for_the_others() {
                         hook: Hook::DataPost,
                         context: &context,
                         body: Some(&body),
+                        body_as_it_came: Some(&body),
                         grants: Grants::default(),
                     })
                     .await
@@ -195,8 +208,13 @@ async fn a_call_that_nobody_waits_for_any_more_leaves_no_instance_behind() {
     let waiting = bind(&engine, "stalls").await;
     for _ in 0..40 {
         let (context, body) = (context(), Arc::new(Stalled) as Arc<dyn Body>);
-        let question =
-            Question { hook: Hook::DataPost, context: &context, body: Some(&body), grants: Grants::default() };
+        let question = Question {
+            hook: Hook::DataPost,
+            context: &context,
+            body: Some(&body),
+            body_as_it_came: Some(&body),
+            grants: Grants::default(),
+        };
         let given_up = tokio::time::timeout(Duration::from_millis(2), waiting.ask(&question)).await;
         assert!(given_up.is_err());
     }

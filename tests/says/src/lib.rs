@@ -9,7 +9,7 @@ use serde::Deserialize;
 use wasmail_guest::{
     AuthAttempt, Banner, Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Failure, Fate,
     Message, ObjectingOutcome, Outcome, Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, geo,
-    http, plugin, public_suffix, secret, tcp,
+    http, mail_auth, plugin, public_suffix, secret, tcp,
 };
 
 /// What to say at which hook, by the hook's name: a verdict's name, and perhaps a text after a space.
@@ -111,6 +111,31 @@ fn sent_twice(endpoint: &str, m: &Message) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What is said of the client by the domains of its greeting and its reverse-path.
+fn spf() -> String {
+    match mail_auth::spf() {
+        Ok(spf) => {
+            format!("{} {} {:?}", spf.helo.verdict.as_str(), spf.mail_from.verdict.as_str(), spf.mail_from.explanation)
+        }
+        Err(failure) => format!("{failure:?}"),
+    }
+}
+
+/// What is said of a message, by each method.
+fn origin() -> String {
+    let told = || {
+        let signature = |told: &mail_auth::DkimResult| {
+            format!("{} {:?} {:?}", told.verdict.as_str(), told.algorithm.as_deref().unwrap_or("?"), told.key_bits)
+        };
+        let signatures: Vec<_> = mail_auth::dkim()?.iter().map(signature).collect();
+        let (dmarc, arc) = (mail_auth::dmarc()?, mail_auth::arc()?);
+        let of_dmarc = (dmarc.verdict.as_str(), dmarc.disposition.as_str(), dmarc.organisational_domain);
+        let dmarc = format!("{} {} {:?}", of_dmarc.0, of_dmarc.1, of_dmarc.2);
+        Ok::<_, Failure>(format!("{}; {dmarc}; {} {}", signatures.join(", "), arc.verdict.as_str(), arc.instance))
+    };
+    told().unwrap_or_else(|failure| format!("{failure:?}"))
+}
+
 /// An outcome that may accept without a text.
 macro_rules! answer {
     ($self:ident, $hook:literal, $outcome:ident, $accept:expr) => {
@@ -181,6 +206,7 @@ impl Plugin for Says {
             Some(("tcp", words)) => return replying(Some(&answered(words))),
             Some(("geo", address)) => return replying(Some(&placed(address))),
             Some(("hmac", name)) => return replying(Some(&code(name))),
+            Some(("ask", "spf")) => return replying(Some(&spf())),
             Some(("suffix", name)) => return replying(Some(&format!("{:?}", public_suffix::registrable_domain(name)))),
             _ => {}
         }
@@ -200,6 +226,9 @@ impl Plugin for Says {
     }
 
     fn mail(&self, _: &Connection, _: &Transaction) -> ReplyingOutcome {
+        if self.0.get("mail").is_some_and(|saying| saying == "ask spf") {
+            return ReplyingOutcome::deny(spf());
+        }
         answer!(self, "mail", ReplyingOutcome, replying)
     }
 
@@ -230,6 +259,9 @@ impl Plugin for Says {
         // What is done with a message that is accepted.
         let (doing, with) = self.0.get("data-post").and_then(|saying| saying.split_once(' ')).unwrap_or_default();
         match doing {
+            "ask" if with == "origin" => return Outcome::deny(origin()),
+            // So that the host tells what it has found out.
+            "ask" => return Outcome::next().msg(Scope::Transaction, origin()),
             "quarantine" => return Outcome::next().quarantine(with),
             "tcp" => {
                 return sent_twice(with, m).map_or_else(|why| Outcome::deny(format!("{why:?}")), |()| Outcome::next());

@@ -5,7 +5,7 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Expr, ExprArray, ExprLit, Ident, Lit, Meta, MetaNameValue, Result, Token};
 
 /// Grants of the contract, so that a typing error is found by the compiler.
-const GRANTS: [&str; 16] = [
+const GRANTS: [&str; 17] = [
     "relaying",
     "accept-recipients",
     "edit-recipients",
@@ -22,6 +22,7 @@ const GRANTS: [&str; 16] = [
     "tcp",
     "geo",
     "secret",
+    "mail-auth",
 ];
 
 /// Facts of the contract's `footprint`.

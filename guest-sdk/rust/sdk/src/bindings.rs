@@ -32,6 +32,7 @@ macro_rules! export_world {
                     "wasmail:policy/http@0.1.0": crate::bindings::wasmail::policy::http,
                     "wasmail:policy/geo@0.1.0": crate::bindings::wasmail::policy::geo,
                     "wasmail:policy/tcp@0.1.0": crate::bindings::wasmail::policy::tcp,
+                    "wasmail:policy/mail-auth@0.1.0": crate::bindings::wasmail::policy::mail_auth,
                 },
                 pub_export_macro: true,
                 default_bindings_module: $path,

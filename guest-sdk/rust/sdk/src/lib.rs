@@ -49,6 +49,7 @@ pub mod inject;
 mod json;
 pub mod kv;
 pub mod log;
+pub mod mail_auth;
 mod message;
 mod network;
 mod outcome;

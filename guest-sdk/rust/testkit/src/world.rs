@@ -9,6 +9,7 @@ use wasmail_services::dns::{Answer, Client, Data, Mx, Outcome, Query, Quota, Rec
 use wasmail_services::http;
 use wasmail_services::inject::{self, NewMessage, Outlet, Sink, Taken};
 use wasmail_services::kv::{self, Space, Store, StoreConfig};
+use wasmail_services::mail_auth::{self, Judge};
 use wasmail_services::secret::Secret;
 use wasmail_services::{Capabilities, Failure, geo, tcp};
 use wasmail_smtp::Limits;
@@ -124,7 +125,13 @@ impl World {
             let named = |(name, text): &(String, String)| Some((name.clone(), Secret::new(text.as_bytes()).ok()?));
             self.secrets.iter().filter_map(named).collect()
         };
+        let judge = || {
+            let hostname = session_config(Limits::default()).hostname.to_string();
+            let config = mail_auth::Config { hostname, timeout: Duration::from_secs(5), concurrency: 50 };
+            Judge::new(Resolver::of_list(self.dns.iter().cloned()), config)
+        };
         Capabilities {
+            mail_auth: grants.has(Grant::MailAuth).then(judge),
             dns: grants.has(Grant::Dns).then(dns),
             kv: grants.has(Grant::Kv).then(kv),
             http: grants.has(Grant::Http).then(http),

@@ -44,6 +44,8 @@ section! {
         tcp: Tcp,
         /// Where addresses are.
         geo: Geo,
+        /// Where messages come from.
+        mail_auth: MailAuth,
         /// Other ways that policy may choose.
         route: Vec<Route> = Vec::new(),
         /// The sandbox.
@@ -438,6 +440,16 @@ section! {
         secrets: Table = Table::new(),
         /// What the plugin itself is told.
         config: Table = Table::new(),
+    }
+}
+
+section! {
+    /// Where messages come from.
+    MailAuth {
+        /// For the DNS, all methods of one message together.
+        timeout: Duration,
+        /// Messages that are judged at once.
+        concurrency: usize,
     }
 }
 

@@ -156,6 +156,7 @@ fn positive_numbers(settings: &Settings, mistakes: &mut Mistakes) {
         ("dns", "plugin_concurrency", settings.dns.plugin_concurrency as u64),
         ("http", "concurrency", settings.http.concurrency as u64),
         ("tcp", "concurrency", settings.tcp.concurrency as u64),
+        ("mail_auth", "concurrency", settings.mail_auth.concurrency as u64),
         ("delivery", "concurrency", settings.delivery.concurrency as u64),
         ("spool", "messages_max", settings.spool.messages_max as u64),
         ("engine", "instances", settings.engine.instances.into()),
@@ -166,6 +167,7 @@ fn positive_numbers(settings: &Settings, mistakes: &mut Mistakes) {
         mistakes.add(&KeyPath::of(&[section, key]), "must be 1 at least");
     }
     nonzero_time(settings.dns.timeout, &KeyPath::of(&["dns", "timeout"]), mistakes);
+    mail_auth(settings, mistakes);
     // Shorter, and the thread that writes would do little else.
     if settings.kv.sync_interval < SYNC_INTERVAL_MIN {
         mistakes.add(&KeyPath::of(&["kv", "sync_interval"]), "must be 10ms at least");
@@ -175,6 +177,14 @@ fn positive_numbers(settings: &Settings, mistakes: &mut Mistakes) {
     nonzero_time(settings.engine.compile_cpu, &KeyPath::of(&["engine", "compile_cpu"]), mistakes);
     nonzero_time(settings.engine.compile_wall_clock, &KeyPath::of(&["engine", "compile_wall_clock"]), mistakes);
     compile_memory(settings.engine.compile_memory.0, mistakes);
+}
+
+fn mail_auth(settings: &Settings, mistakes: &mut Mistakes) {
+    let (timeout, at) = (settings.mail_auth.timeout, KeyPath::of(&["mail_auth", "timeout"]));
+    nonzero_time(timeout, &at, mistakes);
+    if timeout >= settings.engine.wall_clock {
+        mistakes.add(&at, "must be shorter than engine.wall_clock: plugins are given up before they have their answer");
+    }
 }
 
 fn compile_memory(octets: u64, mistakes: &mut Mistakes) {

@@ -42,16 +42,21 @@ const REVERSE: &str = "$ORIGIN 2.0.192.in-addr.arpa.
 ";
 
 /// NSD on a free port, with the two zones.
-struct Nsd {
+pub(crate) struct Nsd {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     _dir: tempfile::TempDir,
 }
 
 impl Nsd {
     async fn start() -> Self {
+        Self::with(ZONE).await
+    }
+
+    /// With another zone in place of `example.test`, which has an address for `ns`.
+    pub(crate) async fn with(zone: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("example.test"), ZONE).unwrap();
+        std::fs::write(dir.path().join("example.test"), zone).unwrap();
         std::fs::write(dir.path().join("reverse"), REVERSE).unwrap();
         let began = Instant::now();
         // Between finding a free port and taking it somebody else may.
@@ -117,7 +122,7 @@ fn spawn(dir: &Path, address: SocketAddr) -> Child {
     nsd.spawn().expect("the package `nsd` is installed")
 }
 
-fn config(address: SocketAddr) -> ResolverConfig {
+pub(crate) fn config(address: SocketAddr) -> ResolverConfig {
     let timeout = Duration::from_secs(1);
     ResolverConfig { servers: vec![address], timeout, concurrency: 100, cache: 100, trust_ad: true }
 }

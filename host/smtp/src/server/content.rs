@@ -58,15 +58,23 @@ impl Session {
         }
     }
 
-    /// The header section is complete: fields that policy added so far find their places around it, forged results
-    /// are removed before anybody can believe them, and a loop is noticed.
-    fn take_header(&mut self, mut section: HeaderSection) {
-        trace::remove_forged(&mut section, &self.config.hostname);
+    /// The header section is complete: it is kept as it came, for signatures; fields that policy added so far find their
+    /// places around it, forged results are removed before anybody can believe them, and a loop is noticed.
+    fn take_header(&mut self, section: HeaderSection) {
         let hops = section.named("Received").count();
         if let Some(transaction) = &mut self.context.transaction {
+            let came = Arc::new(section);
             let early = std::mem::take(&mut transaction.facts.header);
-            let early = Arc::try_unwrap(early).unwrap_or_else(|shared| HeaderSection::clone(&shared));
-            transaction.facts.header = Arc::new(early.around(section));
+            transaction.as_it_came.header = Arc::clone(&came);
+            let forged = trace::has_forged(&came, &self.config.hostname);
+            transaction.facts.header = if early.is_empty() && !forged {
+                came
+            } else {
+                let mut section = HeaderSection::clone(&came);
+                trace::remove_forged(&mut section, &self.config.hostname);
+                let early = Arc::try_unwrap(early).unwrap_or_else(|shared| HeaderSection::clone(&shared));
+                Arc::new(early.around(section))
+            };
             transaction.facts.header_complete = true;
         }
         if let State::Receiving(reception) = &mut self.state

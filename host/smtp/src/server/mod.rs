@@ -300,7 +300,8 @@ impl Session {
         // There is a transaction as long as a message is being committed.
         let Some(transaction) = &self.context.transaction else { return Step::Discard };
         let facts = &transaction.facts;
-        let mut header = trace::fields(&self.config, &self.context.connection, self.iprev, facts, now.wall);
+        let known = trace::Known { iprev: self.iprev, methods: &transaction.findings.told() };
+        let mut header = trace::fields(&self.config, &self.context.connection, known, facts, now.wall);
         header.reserve(facts.header.len() + 2);
         facts.header.fields().iter().for_each(|field| header.extend_from_slice(field.raw()));
         header.extend_from_slice(b"\r\n");

@@ -19,7 +19,8 @@ const SLICE: Duration = Duration::from_millis(2);
 /// Microseconds of one call, averaged over a slice of CPU time.
 pub(crate) fn measure(runtime: &Runtime, plugin: &Bound, hook: Hook, context: &Context) -> f64 {
     let body: Option<Arc<dyn Body>> = (hook == Hook::Queue).then(|| Arc::new(Octets::default()) as _);
-    let question = Question { hook, context, body: body.as_ref(), grants: Grants::default() };
+    let question =
+        Question { hook, context, body: body.as_ref(), body_as_it_came: body.as_ref(), grants: Grants::default() };
     let begin = cpu();
     let mut calls = 0_u32;
     runtime.block_on(async {

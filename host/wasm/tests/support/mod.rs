@@ -57,7 +57,10 @@ pub(crate) async fn load_probe(engine: &Engine) -> Component {
 
 /// Asks a plugin outside a chain.
 pub(crate) async fn ask(plugin: &dyn Plugin, hook: Hook) -> Result<Outcome, Fault> {
-    plugin.ask(&Question { hook, context: &context(), body: None, grants: Grants::default() }).await.outcome
+    plugin
+        .ask(&Question { hook, context: &context(), body: None, body_as_it_came: None, grants: Grants::default() })
+        .await
+        .outcome
 }
 
 /// A client in the middle of a transaction, to whom RCPT is not answered yet.
