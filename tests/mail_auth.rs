@@ -7,10 +7,13 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use data_encoding::BASE64;
 use peers::client::Client;
 use peers::maildir;
+use ring::digest;
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use support::{Home, Server};
 use wasmail_testkit::Kit;
 
@@ -195,4 +198,72 @@ fn a_time_that_nobody_could_wait_for_is_a_mistake() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("mail_auth.timeout: must be shorter than engine.wall_clock"), "{said}");
     assert!(said.contains("mail_auth.concurrency: must be 1 at least"), "{said}");
+}
+
+/// Lines of the large message, of 78 octets.
+const LINES: usize = 1_000_000;
+/// What judging a message may add to the server's peak, in octets: a session's buffers and pieces, not the message.
+const ROOM: u64 = 8_000_000;
+
+#[test]
+#[allow(clippy::print_stderr, reason = "the figure is what one wants to know")]
+fn a_large_message_is_judged_in_little_memory() {
+    let key = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("32 octets are a seed");
+    let record = format!("v=DKIM1; k=ed25519; p={}", BASE64.encode(key.public_key().as_ref()));
+    let names = Names::start(&[("x._domainkey.a.example", record.as_str())]);
+    let asks = server(names.address, "[limits]\nmessage_size = \"200MB\"\n", &["data-post = \"ask origin\""]);
+    let line = format!("{:076}\r\n", 7);
+    let send = |lines: usize| {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        (0..lines).for_each(|_| hash.update(line.as_bytes()));
+        let hash = BASE64.encode(hash.finish().as_ref());
+        let fields = format!(
+            "From: a@a.example\r\nDKIM-Signature: v=1; a=ed25519-sha256; d=a.example; s=x; h=from; bh={hash}; b="
+        );
+        let signature = key.sign(digest::digest(&digest::SHA256, fields.as_bytes()).as_ref());
+        let mut client = Client::greeted(asks.address()).expect("the server greets");
+        client.begin("a@a.example", &["b@example.test"]).expect("the server replies");
+        let header = format!("{fields}{}\r\n\r\n", BASE64.encode(signature.as_ref()));
+        client.write(header.as_bytes()).expect("the server reads");
+        let block = line.repeat(1_000);
+        (0..lines / 1_000).for_each(|_| client.write(block.as_bytes()).expect("the server reads"));
+        let began = Instant::now();
+        client.write(b".\r\n").expect("the server reads");
+        let reply = client.reply().expect("the server replies");
+        assert!(reply.text.contains("pass \"ed25519-sha256\""), "{}", reply.text);
+        began.elapsed()
+    };
+    send(1_000);
+    let before = peak(&asks);
+    let took = send(LINES);
+    let grown = peak(&asks) - before;
+    eprintln!("{} octets: judged in {took:?}, {grown} octets more", LINES * line.len());
+    assert!(grown <= ROOM, "{grown} octets more");
+}
+
+/// Largest resident set so far, in octets.
+fn peak(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says so");
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kilobytes * 1024
+}
+
+#[test]
+fn the_bundled_plugin_refuses_what_the_authors_domain_wants_refused() {
+    let names = Names::start(&[("football.example.com", "v=spf1 ip4:192.0.2.0/24 -all"), RECORDS[1]]);
+    let config = format!(
+        "[dns]\nreverse = \"off\"\nservers = [\"{}\"]\n\
+         [[plugin]]\nname = \"mail-auth\"\nmodule = \"builtin:mail-auth\"\ngrants = [\"mail-auth\"]\nconfig = {{ exempt = \"nobody\" }}\n\
+         [[plugin]]\nname = \"local-domains\"\nmodule = \"builtin:local-domains\"\ngrants = [\"accept-recipients\"]\n\
+         config = {{ domains = [\"example.test\"] }}\n",
+        names.address
+    );
+    let server = Home::new(&config).start();
+    let (code, text) = deliver(&server, &message().replace("hungry", "angry"));
+    assert_eq!(code, 550, "{text}");
+    assert!(text.contains("5.7.1 football.example.com does not let this message be sent in its name"), "{text}");
+    assert_eq!(deliver(&server, &message()).0, 250);
+    let log = server.wait_for_log("verdict=\"queued\"", LIMIT);
+    assert!(log.contains("dkim football.example.com") && log.contains("dmarc"), "{log}");
 }

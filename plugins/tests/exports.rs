@@ -8,7 +8,7 @@ const COMPONENT_MAX: usize = 188 * 1024;
 const HOOK_MAX: usize = 24 * 1024;
 
 /// The hooks of each plugin, in the order of a session.
-const HOOKS: [(&str, &[&str]); 12] = [
+const HOOKS: [(&str, &[&str]); 13] = [
     ("access", &["connect", "helo", "ehlo", "mail", "rcpt", "queue", "queue-outbound"]),
     ("clamd", &["data-post"]),
     ("dnsbl", &["connect"]),
@@ -18,6 +18,7 @@ const HOOKS: [(&str, &[&str]); 12] = [
     ("helo-checks", &["helo", "ehlo"]),
     ("karma", &["mail", "rcpt", "data", "data-post", "disconnect"]),
     ("local-domains", &["rcpt"]),
+    ("mail-auth", &["mail", "data-post"]),
     ("record-envelope", &["data-post"]),
     ("relay", &["connect"]),
     ("vacation", &["data-post", "queue-ok"]),

@@ -9,7 +9,7 @@
 //! # Ok::<_, wasmail_guest::Failure>(())
 //! ```
 //!
-//! Natively nothing is granted.
+//! Natively nothing is granted: a test says with [`pretend`] what is found out.
 
 use crate::Failure;
 pub use crate::bindings::wasmail::policy::mail_auth::{
@@ -96,23 +96,54 @@ impl Disposition {
 use crate::bindings::wasmail::policy::mail_auth as host;
 
 #[cfg(not(target_family = "wasm"))]
+pub use host::{Told, pretend};
+
+#[cfg(not(target_family = "wasm"))]
 mod host {
+    use std::cell::RefCell;
+
     use super::{ArcResult, DkimResult, DmarcResult, SpfResults};
     use crate::Failure;
 
+    /// What a test has found out. By default nothing is granted.
+    #[derive(Debug, Clone)]
+    #[expect(missing_docs, reason = "the names of the functions")]
+    pub struct Told {
+        pub spf: Result<SpfResults, Failure>,
+        pub dkim: Result<Vec<DkimResult>, Failure>,
+        pub dmarc: Result<DmarcResult, Failure>,
+        pub arc: Result<ArcResult, Failure>,
+    }
+
+    impl Default for Told {
+        fn default() -> Self {
+            let no = Failure::NotGranted;
+            Self { spf: Err(no.clone()), dkim: Err(no.clone()), dmarc: Err(no.clone()), arc: Err(no) }
+        }
+    }
+
+    thread_local! {
+        static TOLD: RefCell<Told> = RefCell::new(Told::default());
+    }
+
+    /// Says what is found out from now on in this thread: for unit tests.
+    pub fn pretend(told: Told) {
+        TOLD.with(|place| *place.borrow_mut() = told);
+    }
+
     pub(super) fn spf() -> Result<SpfResults, Failure> {
-        Err(Failure::NotGranted)
+        TOLD.with(|told| told.borrow().spf.clone())
     }
 
     pub(super) fn dkim() -> Result<Vec<DkimResult>, Failure> {
-        Err(Failure::NotGranted)
+        TOLD.with(|told| told.borrow().dkim.clone())
     }
 
     pub(super) fn dmarc() -> Result<DmarcResult, Failure> {
-        Err(Failure::NotGranted)
+        TOLD.with(|told| told.borrow().dmarc.clone())
     }
 
     pub(super) fn arc() -> Result<ArcResult, Failure> {
-        Err(Failure::NotGranted)
+        TOLD.with(|told| told.borrow().arc.clone())
     }
 }

@@ -37,6 +37,7 @@ dialogues! {
     helo_checks: "helo-checks",
     karma: "karma",
     local_domains: "local-domains",
+    mail_auth: "mail-auth",
     record_envelope: "record-envelope",
     relay: "relay",
     vacation: "vacation",
