@@ -23,9 +23,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Where cargo keeps the crate's source.
+/// Where cargo keeps the crate's source. It knows without the network where all that this platform needs has been
+/// fetched, and fetches it where only what is built was: on a machine that builds for the first time.
 fn source() -> Result<PathBuf, Box<dyn Error>> {
-    let output = Command::new(env::var("CARGO")?).args(["metadata", "--format-version=1", "--offline"]).output()?;
+    let platform = env::var("HOST")?;
+    let metadata = |more: &[&str]| {
+        let mut cargo = Command::new(env::var("CARGO")?);
+        cargo.args(["metadata", "--format-version=1", "--locked", "--filter-platform", &platform]).args(more);
+        Ok::<_, Box<dyn Error>>(cargo.output()?)
+    };
+    let offline = metadata(&["--offline"])?;
+    let output = if offline.status.success() { offline } else { metadata(&[])? };
     let text = String::from_utf8(output.stdout)?;
     // The one thing that is wanted of it is worth no JSON parser.
     let manifests = text.split("\"manifest_path\":\"").skip(1).filter_map(|rest| rest.split('"').next());
