@@ -5,14 +5,15 @@
 //! then among the bindings. However many guests loop, and whoever's they are, the cores that they hold are [`places`];
 //! and a binding with a thousand loops waits as one.
 //!
-//! A turn is taken beside the runtime's workers (`block_in_place`): these go on with everybody's sockets, and the
-//! operating system shares the cores. On a worker, a guest would keep what is queued behind it waiting; and when no other
-//! worker happens to watch the sockets, all of them.
+//! A turn is taken beside the runtime's workers (`block_in_place`), on a thread that yields to them: these go on with
+//! everybody's sockets, and the operating system gives them the cores first. On a worker, a guest would keep what is queued
+//! behind it waiting; and when no other worker happens to watch the sockets, all of them.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -34,6 +35,10 @@ const SHARE: usize = 4;
 
 /// Ticks that one slice is charged at most.
 const CHARGED_MAX: u32 = 2;
+
+/// How nice a thread is while a guest has a turn on it: where all cores are busy, it gets a tenth of one. At 19 or in the class
+/// of idle threads it would hardly run on a busy machine, and neither would those who wait for a lock that it holds.
+const NICE: i32 = 10;
 
 /// Threads that slow guests may hold at once: half of the cores, for the other half is the server's.
 pub(crate) fn places() -> usize {
@@ -90,14 +95,15 @@ impl Turn {
 
     /// Drives a call: the guest runs only while it is polled, and holds no place when it waits for anything. The call comes
     /// pinned: it has kilobytes, and is moved no more.
-    pub(crate) async fn drive<T>(&self, mut call: Pin<&mut impl Future<Output = T>>) -> T {
+    pub(crate) async fn drive<T: Send>(&self, mut call: Pin<&mut (impl Future<Output = T> + Send)>) -> T {
         self.held.lock().slices = 0;
         if self.begins_in_lane() {
             self.take().await;
         }
         let done = poll_fn(|context| {
             let polled = if self.resume() && has_other_workers() {
-                tokio::task::block_in_place(|| call.as_mut().poll(context))
+                let waker = context.waker();
+                tokio::task::block_in_place(|| poll_aside(call.as_mut(), waker))
             } else {
                 call.as_mut().poll(context)
             };
@@ -163,6 +169,25 @@ impl Turn {
         // It always has a next value.
         let _ = self.pace.usual.fetch_update(Ordering::Relaxed, Ordering::Relaxed, average);
     }
+}
+
+/// Polls on a thread of its own that gives way to others. To make one takes a fiftieth of a turn, and a thread that has been
+/// nice may not become less so again.
+fn poll_aside<T: Send>(mut call: Pin<&mut (impl Future<Output = T> + Send)>, waker: &Waker) -> Poll<T> {
+    let runtime = Handle::current();
+    let mut poll = || call.as_mut().poll(&mut Context::from_waker(waker));
+    std::thread::scope(|scope| {
+        let nice = || {
+            // Linux means the calling thread by it. Where it may not be nice, it runs as it is.
+            let _ = rustix::process::setpriority_process(None, NICE);
+            let _entered = runtime.enter();
+            poll()
+        };
+        let thread = std::thread::Builder::new().name("slow-guest".into()).spawn_scoped(scope, nice);
+        thread.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+    // No thread is to be had.
+    .unwrap_or_else(|_| poll())
 }
 
 #[cfg(test)]
