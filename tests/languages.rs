@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use wasmail_plugin_build::BuildError;
-use wasmail_testkit::Kit;
+use wasmail_testkit::{Grant, Kit};
 
 /// Set where every compiler of every run must be there, and where the large ones must be, too.
 const PEERS: &str = "WASMAIL_REQUIRE_PEERS";
@@ -39,8 +39,20 @@ fn hold(example: &str, required: &[&str]) {
     assert_eq!(info.manifest.reads_notes, ["/example/seen", "/example/recipients"]);
     kit.run_dialogs(Path::new("."));
     kit.clone().config(serde_json::json!({ "domains": ["example.test"] })).run_text(&many_recipients());
+    let greeting = kit.clone().config(serde_json::json!({ "greeting": "hello" }));
+    greeting.run_text(&senders(["stranger"; 3]));
+    greeting.grant(Grant::Kv).run_text(&senders(["1", "2", "1"]));
     let unknown = kit.config(serde_json::json!({ "domain": [] })).check_config().expect_err("the key is unknown");
     assert!(unknown.contains("domain"), "{unknown}");
+}
+
+/// What somebody is told who comes twice, and somebody else: a value, or a refusal, crosses the border of a capability.
+fn senders(told: [&str; 3]) -> String {
+    let mut dialog = "# Who comes is counted.\nS: 220 *\nC: EHLO client.example\nS: 250...\n".to_owned();
+    for (sender, told) in ["a@client.example", "a@client.example", "b@client.example"].into_iter().zip(told) {
+        let _ = write!(dialog, "C: MAIL FROM:<{sender}>\nS: 250 2.1.0 hello, {told}\nC: RSET\nS: 250 *\n");
+    }
+    dialog
 }
 
 /// A plugin answers as often as it is asked, though its garbage is collected meanwhile: each question brings all recipients

@@ -219,6 +219,14 @@ export function readAs(line: string): Answer;
 /** The hook `deny` alone: the refusal is overturned. */
 export function overturn(text?: string): Answer;
 
+/** Why a function of a capability failed, as `wit/capabilities.wit` and the capability's own file have it. */
+export interface Failure {
+  tag: string;
+  val?: any;
+}
+/** What a capability's function threw; undefined for any other exception. */
+export function failure(thrown: unknown): Failure | undefined;
+
 /** The value of a note that the manifest asks for. */
 export function note(of: Connection | Transaction, pointer: string): any;
 /** What a plugin recorded, if the manifest asks for it. */

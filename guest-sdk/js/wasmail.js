@@ -193,6 +193,12 @@ export const message = {
 };
 
 const logAt = (level) => (...words) => logLine(level, words.map(String).join(" "));
+/**
+ * Why a function of a capability failed: `{ tag: "not-granted" }`, or with what the case carries in `val`. Undefined for
+ * any other exception.
+ */
+export const failure = (thrown) => (typeof thrown?.payload?.tag === "string" ? thrown.payload : undefined);
+
 export const log = { debug: logAt("debug"), info: logAt("info"), warn: logAt("warn"), error: logAt("error") };
 
 // What follows is for the module that `wasmail plugin build` writes.

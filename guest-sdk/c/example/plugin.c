@@ -9,6 +9,8 @@ WM_DESCRIBE(.name = "example", .version = "0.1.0", .description = "The example t
 
 /* Lists that end with NULL. They live as long as the instance. */
 static char **domains, **blocked;
+/* Lives as long. */
+static char *greeting;
 
 /* Takes a list of texts; false when it is none. */
 static bool take_list(wm_str json, char ***into) {
@@ -42,6 +44,7 @@ WM_CONFIGURE(config) {
             if (!take_list(value, &blocked)) return "blocked: expected a list of texts";
         } else if (!strcmp(name, "greeting")) {
             if (!wm_json_is_text(value)) return "greeting: expected a text";
+            if (!(greeting = strdup(wm_json_text(value)))) wm_fail("no memory for the configuration");
         } else {
             return wm_format("unknown key `%s`", name);
         }
@@ -56,12 +59,26 @@ WM_CONNECT(c) {
     return outcome;
 }
 
+/* Greets a sender, and says how often it has come. */
+static wm_outcome greeted(wm_str sender) {
+    int64_t times;
+    wasmail_policy_kv_failure_t failure;
+    if (!greeting || !*greeting) return wm_next();
+    if (wasmail_policy_kv_increment(&sender, 1, NULL, &times, &failure))
+        return wm_accept_with(wm_format("%s, %lld", greeting, (long long)times));
+    bool granted = failure.tag != WASMAIL_POLICY_CAPABILITY_FAILURE_NOT_GRANTED;
+    wasmail_policy_capability_failure_free(&failure);
+    return granted ? wm_next() : wm_accept_with(wm_format("%s, stranger", greeting));
+}
+
 WM_MAIL(c, t) {
     (void)c;
-    wm_outcome outcome = wm_next();
+    wm_outcome outcome;
     if (listed(t->reverse_path, blocked)) {
         outcome = wm_deny(wm_format("%s is blocked here", wm_text(t->reverse_path)));
         wm_status(&outcome, 5, 7, 1);
+    } else {
+        outcome = greeted(t->reverse_path);
     }
     wm_incr_result(&outcome, WM_CONNECTION, "senders", 1);
     return outcome;

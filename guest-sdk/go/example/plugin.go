@@ -2,12 +2,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"wasmail"
+	kv "wasmail/bindings/wasmail_policy_kv"
 	"wasmail/message"
 )
 
@@ -47,8 +49,25 @@ func connect(c *wasmail.Connection) *wasmail.Answer {
 	return wasmail.Next().SetNote(wasmail.OfConnection, "/example/seen", 1)
 }
 
+// greeted greets a sender, and says how often it has come.
+func greeted(sender string) *wasmail.Answer {
+	if config.Greeting == "" {
+		return wasmail.Next()
+	}
+	times, err := wasmail.Try(kv.Increment(sender, 1, wasmail.None[uint32]()))
+	var failure wasmail.Failure
+	switch {
+	case err == nil:
+		return wasmail.Accept(fmt.Sprintf("%s, %d", config.Greeting, times))
+	case errors.As(err, &failure) && failure.Tag() == wasmail.FailureNotGranted:
+		return wasmail.Accept(config.Greeting + ", stranger")
+	default:
+		return wasmail.Next()
+	}
+}
+
 func mail(c *wasmail.Connection, t *wasmail.Transaction) *wasmail.Answer {
-	answer := wasmail.Next()
+	answer := greeted(t.ReversePath)
 	if listed(config.Blocked, t.ReversePath) {
 		answer = wasmail.Deny(t.ReversePath+" is blocked here").Status(5, 7, 1)
 	}

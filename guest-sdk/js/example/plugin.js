@@ -1,5 +1,6 @@
 // The example that there is in every language; ../../example/README.md says what it does.
-import { accept, deny, denySoft, domain, localPart, message, next, note } from "./build/wasmail.js";
+import { increment } from "wasmail:policy/kv@0.1.0";
+import { accept, deny, denySoft, domain, failure, localPart, message, next, note } from "./build/wasmail.js";
 
 export const manifest = {
   name: "example",
@@ -27,9 +28,19 @@ export function connect() {
   return next().setNote("connection", "/example/seen", 1);
 }
 
+/** Greets a sender, and says how often it has come. */
+function greeted(sender) {
+  if (config.greeting === "") return next();
+  try {
+    return accept(`${config.greeting}, ${increment(sender, 1, null)}`);
+  } catch (thrown) {
+    return failure(thrown)?.tag === "not-granted" ? accept(`${config.greeting}, stranger`) : next();
+  }
+}
+
 export function mail(c, t) {
   const blocked = listed(config.blocked, t.reversePath);
-  const answer = blocked ? deny(`${t.reversePath} is blocked here`).status("5.7.1") : next();
+  const answer = blocked ? deny(`${t.reversePath} is blocked here`).status("5.7.1") : greeted(t.reversePath);
   return answer.increment("connection", "senders");
 }
 

@@ -1,6 +1,7 @@
 // The example that there is in every language, with types; ../../example/README.md says what it does.
 import type { Answer, Connection, Manifest, Recipient, Transaction } from "./build/wasmail.js";
-import { accept, deny, denySoft, domain, localPart, message, next, note } from "./build/wasmail.js";
+import { increment } from "wasmail:policy/kv@0.1.0";
+import { accept, deny, denySoft, domain, failure, localPart, message, next, note } from "./build/wasmail.js";
 
 export const manifest: Manifest = {
   name: "example",
@@ -29,9 +30,19 @@ export function connect(): Answer {
   return next().setNote("connection", "/example/seen", 1);
 }
 
+/** Greets a sender, and says how often it has come. */
+function greeted(sender: string): Answer {
+  if (config.greeting === "") return next();
+  try {
+    return accept(`${config.greeting}, ${increment(sender, 1, null)}`);
+  } catch (thrown) {
+    return failure(thrown)?.tag === "not-granted" ? accept(`${config.greeting}, stranger`) : next();
+  }
+}
+
 export function mail(c: Connection, t: Transaction): Answer {
   const blocked = listed(config.blocked, t.reversePath);
-  const answer = blocked ? deny(`${t.reversePath} is blocked here`).status("5.7.1") : next();
+  const answer = blocked ? deny(`${t.reversePath} is blocked here`).status("5.7.1") : greeted(t.reversePath);
   return answer.increment("connection", "senders");
 }
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import wasmail
+from componentize_py_types import Err
+from wit_world.imports import kv
+from wit_world.imports.capability import Failure_NotGranted
 from wasmail import Answer, Connection, Recipient, Transaction, message
 
 manifest = wasmail.Manifest(
@@ -46,8 +49,19 @@ def connect(c: Connection) -> Answer:
     return wasmail.next().set_note("connection", "/example/seen", 1)
 
 
+def greeted(sender: str) -> Answer:
+    """Greets a sender, and says how often it has come."""
+    if not config.greeting:
+        return wasmail.next()
+    try:
+        return wasmail.accept(f"{config.greeting}, {kv.increment(sender, 1, None)}")
+    except Err as failure:
+        granted = not isinstance(failure.value, Failure_NotGranted)
+        return wasmail.next() if granted else wasmail.accept(f"{config.greeting}, stranger")
+
+
 def mail(c: Connection, t: Transaction) -> Answer:
-    answer = wasmail.next()
+    answer = greeted(t.reverse_path)
     if listed(config.blocked, t.reverse_path):
         answer = wasmail.deny(f"{t.reverse_path} is blocked here").status("5.7.1")
     return answer.increment("connection", "senders")

@@ -1,6 +1,7 @@
 //! The example that there is in every language; `guest-sdk/example` says what it does.
 
 use wasmail_guest::prelude::*;
+use wasmail_guest::{Failure, kv};
 
 /// Configuration.
 #[derive(Debug, Default, Deserialize)]
@@ -15,6 +16,20 @@ fn listed(list: &[String], text: &str) -> bool {
     list.iter().any(|entry| entry.eq_ignore_ascii_case(text))
 }
 
+impl Example {
+    /// Greets a sender, and says how often it has come.
+    fn greeted(&self, sender: &str) -> ReplyingOutcome {
+        if self.greeting.is_empty() {
+            return ReplyingOutcome::next();
+        }
+        match kv::increment(sender, 1, None) {
+            Ok(times) => ReplyingOutcome::accept_with(format!("{}, {times}", self.greeting)),
+            Err(Failure::NotGranted) => ReplyingOutcome::accept_with(format!("{}, stranger", self.greeting)),
+            Err(_) => ReplyingOutcome::next(),
+        }
+    }
+}
+
 #[plugin(reads_notes = ["/example/seen", "/example/recipients"], needs = ["accept-recipients"])]
 impl Plugin for Example {
     type Config = Self;
@@ -26,7 +41,7 @@ impl Plugin for Example {
     fn mail(&self, _: &Connection, t: &Transaction) -> ReplyingOutcome {
         let outcome = match listed(&self.blocked, &t.reverse_path) {
             true => ReplyingOutcome::deny(format!("{} is blocked here", t.reverse_path)).with_status("5.7.1"),
-            false => ReplyingOutcome::next(),
+            false => self.greeted(&t.reverse_path),
         };
         outcome.incr(Scope::Connection, "senders", 1.0)
     }
