@@ -83,12 +83,13 @@ fn listener(dialog: &Dialog) -> String {
     let mut listener = vec!["address = \"127.0.0.1:0\"".to_owned()];
     let mut limits = BTreeSet::new();
     let mut relay = "";
-    let (mut says, mut tls) = (Vec::new(), false);
+    let (mut says, mut tls, mut chunking) = (Vec::new(), false, "off");
     for Setting { key, value, line } in dialog.settings() {
         match (key.as_str(), key.strip_prefix("limits.")) {
             (_, Some(limit)) => _ = limits.insert(format!("{limit} = {value}")),
             ("line-endings", _) => listener.push(format!("line_endings = \"{value}\"")),
             ("relaying", _) if value == "true" => relay = "\"relay\", ",
+            ("chunking", _) => chunking = value,
             ("starttls", _) => tls = value == "true",
             ("auth", _) => listener.push("auth = true".to_owned()),
             ("says", _) => says.push(value.as_str()),
@@ -96,6 +97,7 @@ fn listener(dialog: &Dialog) -> String {
             _ => panic!("{}:{line}: {key} {value} cannot be had over loopback", dialog.file().display()),
         }
     }
+    listener.push(format!("chunking = \"{chunking}\""));
     listener.push(format!("tls = \"{}\"", if tls { "starttls" } else { "off" }));
     let says = if says.is_empty() { String::new() } else { format!("\"{}\", ", binding(&says)) };
     listener.push(format!("plugins = [{relay}{says}\"local-domains\"]"));

@@ -12,7 +12,7 @@ use wasmail_server::{
 };
 use wasmail_smtp::{AuthConfig, SessionConfig};
 
-use crate::config::{self, DeliveryKind, KeyPath, LineEndings, Mistakes, ReverseDns, Settings};
+use crate::config::{self, Chunking, DeliveryKind, KeyPath, LineEndings, Mistakes, ReverseDns, Settings};
 use crate::plugins::Plugins;
 use crate::{paths, tls};
 
@@ -62,6 +62,11 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins, outfit: &Outfi
         line_endings: match listener.line_endings {
             LineEndings::Strict => wasmail_smtp::LineEndings::Strict,
             LineEndings::Normalise => wasmail_smtp::LineEndings::Normalise,
+        },
+        chunking: match listener.chunking {
+            Chunking::Off => wasmail_smtp::Chunking::Off,
+            Chunking::Text => wasmail_smtp::Chunking::Text,
+            Chunking::Binary => wasmail_smtp::Chunking::Binary,
         },
         starttls: listener.tls == config::ListenerTls::Starttls,
         auth: listener.auth.then(|| auth(&settings.auth)),

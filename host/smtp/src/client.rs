@@ -230,6 +230,9 @@ impl Client {
         if message.smtputf8 && !offered.smtputf8 {
             return Some(Reason::NeedsSmtpUtf8);
         }
+        if message.body == BodyType::BinaryMime {
+            return Some(Reason::NeedsBinaryMime);
+        }
         (message.body != BodyType::SevenBit && !offered.eight_bit_mime).then_some(Reason::Needs8BitMime)
     }
 

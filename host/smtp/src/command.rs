@@ -24,6 +24,8 @@ pub enum Command {
     Rcpt(Recipient),
     /// `DATA`.
     Data,
+    /// `BDAT` (RFC 3030).
+    Bdat(Chunk),
     /// `RSET`.
     Rset,
     /// `NOOP`.
@@ -51,6 +53,15 @@ pub struct Mail {
     pub body: BodyType,
     /// `SMTPUTF8` (RFC 6531).
     pub smtputf8: bool,
+}
+
+/// The arguments of `BDAT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk {
+    /// Octets of content that follow the command line; what exceeds 64 bits is taken for the largest such number.
+    pub size: u64,
+    /// Whether the message is complete then.
+    pub last: bool,
 }
 
 /// The arguments of `AUTH`.
@@ -86,6 +97,7 @@ impl Command {
             Verb::Mail => Mail::parse(argument, path_max).map(Self::Mail),
             Verb::Rcpt => rcpt(argument, path_max).map(Self::Rcpt),
             Verb::Data => alone(Self::Data, argument),
+            Verb::Bdat => chunk(argument).map(Self::Bdat),
             Verb::StartTls => alone(Self::StartTls, argument),
             Verb::Rset => alone(Self::Rset, argument),
             Verb::Quit => alone(Self::Quit, argument),
@@ -106,6 +118,7 @@ enum Verb {
     Mail,
     Rcpt,
     Data,
+    Bdat,
     Rset,
     Noop,
     Vrfy,
@@ -116,10 +129,11 @@ enum Verb {
 
 impl Verb {
     fn parse(verb: &[u8]) -> Result<Self, CommandError> {
-        const KNOWN: [(&str, Verb); 13] = [
+        const KNOWN: [(&str, Verb); 14] = [
             ("MAIL", Verb::Mail),
             ("RCPT", Verb::Rcpt),
             ("DATA", Verb::Data),
+            ("BDAT", Verb::Bdat),
             ("EHLO", Verb::Ehlo),
             ("HELO", Verb::Helo),
             ("RSET", Verb::Rset),
@@ -140,8 +154,6 @@ fn unknown(verb: &[u8]) -> CommandError {
     let is = |names: &[&str]| names.iter().any(|name| verb.eq_ignore_ascii_case(name.as_bytes()));
     if is(&HTTP) {
         CommandError::Http
-    } else if is(&["BDAT"]) {
-        CommandError::Bdat
     } else if is(&NOT_OFFERED) {
         CommandError::NotOffered
     } else {
@@ -176,6 +188,17 @@ fn hello(verb: HelloVerb, host: &str) -> Result<Hello, CommandError> {
         return Err(CommandError::HelloName);
     }
     Ok(Hello { verb, host: host.to_owned() })
+}
+
+/// `BDAT size [LAST]`. Whatever is wrong with it, content follows whose length nobody knows.
+fn chunk(argument: &str) -> Result<Chunk, CommandError> {
+    let (number, rest) = argument.split_once(' ').unwrap_or((argument, ""));
+    let last = match rest.trim_start_matches(' ') {
+        "" => false,
+        word if word.eq_ignore_ascii_case("LAST") => true,
+        _ => return Err(CommandError::BadChunk),
+    };
+    Ok(Chunk { size: size(number).ok_or(CommandError::BadChunk)?, last })
 }
 
 /// `AUTH mechanism [initial-response]`.
@@ -218,8 +241,8 @@ impl Mail {
             ("SIZE", Some(value)) => self.size = Some(size(value).ok_or(CommandError::BadSize)?),
             ("SIZE", None) => return Err(CommandError::BadSize),
             ("BODY", value) => match value.and_then(BodyType::parse) {
-                Some(body @ (BodyType::SevenBit | BodyType::EightBitMime)) => self.body = body,
-                _ => return Err(CommandError::BadBody),
+                Some(body) => self.body = body,
+                None => return Err(CommandError::BadBody),
             },
             ("AUTH", Some(value)) if is_submitter(value) => {}
             ("AUTH", _) => return Err(CommandError::Parameter(ParameterError::Value)),
@@ -294,8 +317,10 @@ pub enum CommandError {
     Unknown,
     /// A verb of an extension that is not offered.
     NotOffered,
-    /// `BDAT`, which is not offered: what follows it would be content.
+    /// `BDAT` where it is not offered: what follows it would be content.
     Bdat,
+    /// Not `BDAT size [LAST]`.
+    BadChunk,
     /// A method of HTTP.
     Http,
     /// Arguments that are not UTF-8.
@@ -324,8 +349,10 @@ pub enum CommandError {
     TwiceTheParameter,
     /// `SIZE=` without a number.
     BadSize,
-    /// `BODY=` with another value than `7BIT` and `8BITMIME`.
+    /// `BODY=` with another value than those that are offered.
     BadBody,
+    /// `BODY=BINARYMIME` where it is not offered.
+    BinaryNotOffered,
 }
 
 #[cfg(test)]
@@ -351,7 +378,20 @@ mod tests {
         assert_eq!(parse("STARTTLS"), Ok(Command::StartTls));
         assert_eq!(parse("STARTTLS now"), Err(CommandError::Argument));
         assert_eq!(parse("ETRN x"), Err(CommandError::NotOffered));
-        assert_eq!(parse("BDAT 10 LAST"), Err(CommandError::Bdat));
+        assert_eq!(parse("BDAT 10"), Ok(Command::Bdat(Chunk { size: 10, last: false })));
+        assert_eq!(parse("bdat 0  last "), Ok(Command::Bdat(Chunk { size: 0, last: true })));
+        assert_eq!(parse("BDAT 99999999999999999999"), Ok(Command::Bdat(Chunk { size: u64::MAX, last: false })));
+        for bad in [
+            "BDAT",
+            "BDAT LAST",
+            "BDAT -1",
+            "BDAT 1x",
+            "BDAT 1 LAST LAST",
+            "BDAT 1 FIRST",
+            "BDAT 123456789012345678901",
+        ] {
+            assert_eq!(parse(bad), Err(CommandError::BadChunk), "{bad}");
+        }
         assert_eq!(parse("GET / HTTP/1.1"), Err(CommandError::Http));
     }
 
@@ -393,7 +433,7 @@ mod tests {
             ("MAIL FROM:<a@b> SIZE=-1", CommandError::BadSize),
             ("MAIL FROM:<a@b> SIZE=123456789012345678901", CommandError::BadSize),
             ("MAIL FROM:<a@b> SIZE=1 SIZE=2", CommandError::TwiceTheParameter),
-            ("MAIL FROM:<a@b> BODY=BINARYMIME", CommandError::BadBody),
+            ("MAIL FROM:<a@b> BODY=BINARY", CommandError::BadBody),
             ("MAIL FROM:<a@b> BODY", CommandError::BadBody),
             ("MAIL FROM:<a@b> SMTPUTF8=1", CommandError::Parameter(ParameterError::Value)),
             ("MAIL FROM:<a@b> =1", CommandError::Parameter(ParameterError::Keyword)),

@@ -22,5 +22,7 @@ pub use limits::Limits;
 pub use rehearsal::{Message, Rehearsal};
 pub use replies::{TOO_MANY_CONNECTIONS, TOO_MANY_FROM_ADDRESS};
 pub use sasl::Mechanism;
-pub use server::{AuthConfig, Commit, CommitFailure, Ended, Iprev, LineEndings, Now, Session, SessionConfig, Step};
+pub use server::{
+    AuthConfig, Chunking, Commit, CommitFailure, Ended, Iprev, LineEndings, Now, Session, SessionConfig, Step,
+};
 pub use wasmail_policy::Fate;

@@ -10,7 +10,7 @@ use wasmail_policy::{Hook, ReplyText, Verdict};
 use crate::command::CommandError;
 use crate::data::Refusal;
 use crate::line::LineFault;
-use crate::{CommitFailure, Limits};
+use crate::{Chunking, CommitFailure, Limits};
 
 /// A whole reply, codes and CRLFs included.
 pub(crate) type Text = Cow<'static, str>;
@@ -46,6 +46,8 @@ pub(crate) const TOO_MANY_FAILURES: &str = "421 4.7.0 Too many failed authentica
 pub(crate) const GREETING_FIRST: &str = "503 5.5.1 Say EHLO or HELO first\r\n";
 pub(crate) const NESTED_MAIL: &str = "503 5.5.1 A transaction is running; end it or say RSET\r\n";
 pub(crate) const MAIL_FIRST: &str = "503 5.5.1 Say MAIL first\r\n";
+pub(crate) const CHUNKS_HAVE_BEGUN: &str = "503 5.5.1 The message has begun; end it by BDAT LAST or say RSET\r\n";
+pub(crate) const BINARY_NEEDS_CHUNKS: &str = "503 5.5.1 BINARYMIME needs BDAT\r\n";
 pub(crate) const RCPT_FIRST: &str = "503 5.5.1 Say RCPT first\r\n";
 pub(crate) const NO_VALID_RECIPIENTS: &str = "554 5.5.1 No valid recipients\r\n";
 pub(crate) const NOT_WELCOME: &str = "503 5.5.1 No service for you; say QUIT\r\n";
@@ -87,6 +89,7 @@ pub(crate) fn helo(hostname: &str) -> Text {
 /// What EHLO lists beyond what it always does.
 pub(crate) struct Extensions {
     pub(crate) starttls: bool,
+    pub(crate) chunking: Chunking,
     /// The mechanisms of AUTH.
     pub(crate) auth: Option<String>,
     pub(crate) of_plugins: Vec<String>,
@@ -96,6 +99,11 @@ pub(crate) struct Extensions {
 pub(crate) fn ehlo(hostname: &str, limits: &Limits, extensions: &Extensions) -> Text {
     let size = limits.message_size;
     let mut text = format!("250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n");
+    text.push_str(match extensions.chunking {
+        Chunking::Off => "",
+        Chunking::Text => "250-CHUNKING\r\n",
+        Chunking::Binary => "250-CHUNKING\r\n250-BINARYMIME\r\n",
+    });
     if extensions.starttls {
         text.push_str("250-STARTTLS\r\n");
     }
@@ -112,6 +120,11 @@ pub(crate) fn closing(hostname: &str) -> Text {
 /// 334 with a challenge in base64.
 pub(crate) fn challenge(challenge: &str) -> Text {
     Cow::Owned(format!("334 {challenge}\r\n"))
+}
+
+/// A chunk is there, and more are to come.
+pub(crate) fn chunk_taken(size: u64) -> Text {
+    Cow::Owned(format!("250 2.0.0 {size} octets received\r\n"))
 }
 
 /// The message is durable.
@@ -146,6 +159,7 @@ pub(crate) fn command_error(error: CommandError) -> (Text, bool) {
     let text = match error {
         CommandError::Http => return (Cow::Borrowed(NOT_SMTP), true),
         CommandError::Bdat => return (Cow::Borrowed("521 5.5.1 BDAT is not offered\r\n"), true),
+        CommandError::BadChunk => return (Cow::Borrowed("521 5.5.4 Syntax: BDAT size [LAST]\r\n"), true),
         CommandError::ReversePath(why) => return (bad_path("5.1.7", why), false),
         CommandError::ForwardPath(why) => return (bad_path("5.1.3", why), false),
         CommandError::Parameter(why) => {
@@ -163,7 +177,8 @@ pub(crate) fn command_error(error: CommandError) -> (Text, bool) {
         CommandError::UnknownParameter => "555 5.5.4 Unknown parameter\r\n",
         CommandError::TwiceTheParameter => "501 5.5.4 Parameter given twice\r\n",
         CommandError::BadSize => "501 5.5.4 SIZE needs a number of at most 20 digits\r\n",
-        CommandError::BadBody => "501 5.5.4 BODY is 7BIT or 8BITMIME\r\n",
+        CommandError::BadBody => "501 5.5.4 BODY is 7BIT, 8BITMIME or BINARYMIME\r\n",
+        CommandError::BinaryNotOffered => "501 5.5.4 BINARYMIME is not offered\r\n",
     };
     (Cow::Borrowed(text), false)
 }
@@ -191,6 +206,8 @@ pub(crate) fn refusal(refusal: Refusal, limits: &Limits) -> Text {
         Refusal::TooManyHops => format!("554 5.4.6 More than {} Received fields; mail loop\r\n", limits.received_hops),
         Refusal::LineTooLong => format!("554 5.6.0 Line of more than {} octets\r\n", limits.text_line),
         Refusal::Nul => "550 5.6.0 NUL in content\r\n".to_owned(),
+        Refusal::BareCr => "550 5.6.0 Bare CR in content; only CRLF ends a line\r\n".to_owned(),
+        Refusal::BareLf => "550 5.6.0 Bare LF in content; only CRLF ends a line\r\n".to_owned(),
         Refusal::Storage(failure) => not_queued(failure).to_owned(),
     })
 }

@@ -10,7 +10,7 @@ use wasmail_mail::{Connection, Counters, Local, Proxy, Remote};
 use wasmail_policy::{
     Answer, Binding, BoxFuture, Chain, Credentials, FaultRule, Grant, Hook, HookSet, Outcome, Plugin, Question, Verdict,
 };
-use wasmail_smtp::{AuthConfig, Limits, LineEndings, Now, Rehearsal, SessionConfig};
+use wasmail_smtp::{AuthConfig, Chunking, Limits, LineEndings, Now, Rehearsal, SessionConfig};
 
 /// Accepts every recipient, vouches for one user, and knows commands that begin with an X as what follows that.
 struct Open;
@@ -54,6 +54,8 @@ pub fn rehearsal(line_endings: LineEndings) -> Rehearsal {
         software: "wasmail".into(),
         limits,
         line_endings,
+        chunking: Chunking::Binary,
+        starttls: false,
         auth: Some(AuthConfig { without_tls: true, ..AuthConfig::default() }),
     };
     let grants = Grant::ALL.into_iter().collect();

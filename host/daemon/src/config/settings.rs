@@ -98,6 +98,8 @@ section! {
         address: SocketAddr,
         /// What to do about a bare CR or LF.
         line_endings: LineEndings = LineEndings::Strict,
+        /// Whether messages may come by BDAT.
+        chunking: Chunking = Chunking::Text,
         /// Whether its clients may send to anywhere.
         relaying: bool = false,
         /// Whether it speaks TLS.
@@ -110,6 +112,18 @@ section! {
         limits: Option<Table>,
         /// The plugins that judge here, by name and in this order; all of them when left out.
         plugins: Option<Vec<String>>,
+    }
+}
+
+choice! {
+    /// Whether messages may come by BDAT.
+    Chunking {
+        /// No.
+        Off = "off",
+        /// CHUNKING.
+        Text = "text",
+        /// CHUNKING and BINARYMIME.
+        Binary = "binary",
     }
 }
 

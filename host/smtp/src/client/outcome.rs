@@ -37,7 +37,11 @@ impl Fate {
             Reason::Reply { to: Phase::Connect | Phase::Ehlo | Phase::Helo | Phase::Rset, .. } => false,
             Reason::Reply { reply, .. } => reply.severity() == Severity::Permanent,
             Reason::Lost(_) | Reason::TimedOut(_) | Reason::BadReply { .. } => false,
-            Reason::TooLarge { .. } | Reason::Needs8BitMime | Reason::NeedsSmtpUtf8 | Reason::BareLineEnd(_) => true,
+            Reason::TooLarge { .. }
+            | Reason::Needs8BitMime
+            | Reason::NeedsBinaryMime
+            | Reason::NeedsSmtpUtf8
+            | Reason::BareLineEnd(_) => true,
         };
         let reason = Arc::new(reason);
         if permanent { Self::Failed(reason) } else { Self::Deferred(reason) }
@@ -114,6 +118,8 @@ pub enum Reason {
     },
     /// The content has 8-bit octets, and the server does not offer 8BITMIME (RFC 6152 §3).
     Needs8BitMime,
+    /// Content of any octets, which DATA cannot carry.
+    NeedsBinaryMime,
     /// An address or the header is not ASCII, and the server does not offer SMTPUTF8 (RFC 6531 §3.5).
     NeedsSmtpUtf8,
     /// The content cannot be sent as it is.
@@ -128,6 +134,7 @@ impl fmt::Display for Reason {
             Self::TimedOut(phase) => write!(f, "no answer in time at {phase}"),
             Self::BadReply { to, why } => write!(f, "{why} (to {to})"),
             Self::TooLarge { max } => write!(f, "5.3.4 the next hop takes no more than {max} octets"),
+            Self::NeedsBinaryMime => f.write_str("5.6.3 binary content, which cannot be sent on"),
             Self::Needs8BitMime => f.write_str("5.6.3 8-bit content, and the next hop does not offer 8BITMIME"),
             Self::NeedsSmtpUtf8 => f.write_str("5.6.7 the next hop does not offer SMTPUTF8"),
             Self::BareLineEnd(why) => write!(f, "5.6.0 {why}"),

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 use wasmail_mail::HeaderSection;
 
 use super::Refusal;
@@ -26,6 +26,17 @@ enum Line {
     Separator,
     /// No field: the body begins with it (RFC 5322 knows no such message, yet they come).
     Body,
+}
+
+/// What a line of a header section may not have, whatever the body is made of: others would read it as two. Of content that is
+/// made of lines it is known before.
+fn fault(line: &[u8]) -> Result<(), Refusal> {
+    let Some(text) = line.strip_suffix(b"\r\n") else { return Err(Refusal::BareLf) };
+    match memchr2(b'\r', 0, text).map(|at| text[at]) {
+        None => Ok(()),
+        Some(b'\r') => Err(Refusal::BareCr),
+        Some(_) => Err(Refusal::Nul),
+    }
 }
 
 impl HeaderCollector {
@@ -60,9 +71,11 @@ impl HeaderCollector {
         if self.size + line.len() > limits.header_size {
             return Err(Refusal::HeaderTooLarge);
         }
+        let clean = fault(line);
         if !self.section.push_line(line) {
             return Ok(Line::Body);
         }
+        clean?;
         self.size += line.len();
         if self.section.fields().len() > limits.header_fields {
             return Err(Refusal::TooManyFields);

@@ -1,11 +1,14 @@
 //! Receives a message: the header section is collected, the body streams through in large pieces.
 
+mod chunk;
 mod collector;
 mod content;
 
 use wasmail_mail::HeaderSection;
 
+use crate::command::Chunk;
 use crate::{CommitFailure, Limits, LineEndings};
+use chunk::ChunkReader;
 use collector::HeaderCollector;
 use content::{Content, ContentReader};
 
@@ -18,15 +21,28 @@ const HEADER_CHUNK: usize = 4 * 1024;
 /// A message on its way in. Never holds more than the header section and one piece of body.
 #[derive(Debug)]
 pub(crate) struct Reception {
-    content: ContentReader,
+    content: Source,
     phase: Phase,
     body: Vec<u8>,
     /// Whether `body` was handed over.
     handed: bool,
     ended: bool,
+    /// Whether a chunk has ended, and nobody knows yet.
+    paused: bool,
+    /// Octets of the chunk.
+    chunk: u64,
     size: u64,
     /// A refusal that cannot be read off the content so far.
     refusal: Option<Refusal>,
+}
+
+/// How content comes.
+#[derive(Debug)]
+enum Source {
+    /// By DATA.
+    Dots(ContentReader),
+    /// By BDAT.
+    Chunks(ChunkReader),
 }
 
 #[derive(Debug)]
@@ -53,6 +69,10 @@ pub(crate) enum Refusal {
     LineTooLong,
     /// A NUL.
     Nul,
+    /// A CR without an LF after it, in a chunk. (In data it leaves their end in doubt.)
+    BareCr,
+    /// An LF without a CR before it, in a chunk.
+    BareLf,
     /// The draft could not take a piece of the body.
     Storage(CommitFailure),
 }
@@ -68,6 +88,8 @@ pub(crate) enum Progress {
     Body,
     /// The message is refused from here on.
     Refused,
+    /// A chunk has ended, and others follow.
+    Chunk,
     /// The data have ended; if the message is refused, for this reason.
     End(Option<Refusal>),
     /// A CR that ends no line.
@@ -78,18 +100,79 @@ pub(crate) enum Progress {
     Endless(Refusal),
 }
 
+impl Source {
+    fn read(&mut self, input: &mut &[u8], out: &mut Vec<u8>, room: usize) -> Content {
+        match self {
+            Self::Dots(reader) => reader.read(input, out, room),
+            Self::Chunks(reader) => reader.read(input, out, room),
+        }
+    }
+
+    /// Whether it can be read without input.
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Chunks(reader) if reader.is_over())
+    }
+
+    fn longest_line(&self) -> usize {
+        match self {
+            Self::Dots(reader) => reader.longest_line(),
+            Self::Chunks(reader) => reader.longest_line(),
+        }
+    }
+
+    fn nul(&self) -> bool {
+        match self {
+            Self::Dots(reader) => reader.nul(),
+            Self::Chunks(reader) => reader.nul(),
+        }
+    }
+
+    fn bare_line_end(&self) -> Option<Refusal> {
+        match self {
+            Self::Chunks(reader) if reader.bare_cr() => Some(Refusal::BareCr),
+            Self::Chunks(reader) if reader.bare_lf() => Some(Refusal::BareLf),
+            _ => None,
+        }
+    }
+}
+
 impl Reception {
     /// Right after 354.
     pub(crate) fn new(endings: LineEndings) -> Self {
+        Self::of(Source::Dots(ContentReader::new(endings)))
+    }
+
+    /// At the first chunk.
+    pub(crate) fn of_chunks(endings: LineEndings, binary: bool, chunk: Chunk) -> Self {
+        let reader = ChunkReader::new(endings, binary, chunk.size, chunk.last);
+        Self { chunk: chunk.size, ..Self::of(Source::Chunks(reader)) }
+    }
+
+    fn of(content: Source) -> Self {
         Self {
-            content: ContentReader::new(endings),
+            content,
             phase: Phase::Header(HeaderCollector::default()),
             body: Vec::new(),
             handed: false,
             ended: false,
+            paused: false,
+            chunk: 0,
             size: 0,
             refusal: None,
         }
+    }
+
+    /// Goes on with another chunk, after [`Progress::Chunk`].
+    pub(crate) fn go_on(&mut self, chunk: Chunk) {
+        self.chunk = chunk.size;
+        if let Source::Chunks(reader) = &mut self.content {
+            reader.next(chunk.size, chunk.last);
+        }
+    }
+
+    /// Octets of the chunk, all of them, as it was declared.
+    pub(crate) fn chunk(&self) -> u64 {
+        self.chunk
     }
 
     /// Octets of content so far.
@@ -116,7 +199,7 @@ impl Reception {
         } else if self.content.nul() {
             Some(Refusal::Nul)
         } else {
-            self.refusal
+            self.content.bare_line_end().or(self.refusal)
         }
     }
 
@@ -129,11 +212,15 @@ impl Reception {
             if let Some(progress) = self.settle(limits) {
                 return progress;
             }
-            if input.is_empty() {
+            if input.is_empty() && !self.content.is_over() {
                 return Progress::More;
             }
             let fault = match self.read(input) {
                 Content::More => continue,
+                Content::Chunk => {
+                    self.paused = true;
+                    continue;
+                }
                 Content::End => {
                     self.ended = true;
                     continue;
@@ -160,7 +247,11 @@ impl Reception {
             self.handed = true;
             return Some(Progress::Body);
         }
-        self.ended.then_some(Progress::End(refusal))
+        match refusal {
+            None if std::mem::take(&mut self.paused) => Some(Progress::Chunk),
+            // A chunk that is refused is the last one.
+            refusal => (self.ended || self.paused).then_some(Progress::End(refusal)),
+        }
     }
 
     fn read(&mut self, input: &mut &[u8]) -> Content {

@@ -104,7 +104,8 @@ impl Session {
     fn say_capabilities(&mut self) {
         self.state = State::Ready;
         let of_plugins = std::mem::take(&mut self.context.capabilities);
-        let extensions = Extensions { starttls: self.offers_tls(), auth: self.mechanisms(), of_plugins };
+        let chunking = self.config.chunking;
+        let extensions = Extensions { starttls: self.offers_tls(), chunking, auth: self.mechanisms(), of_plugins };
         self.say(&replies::ehlo(&self.config.hostname, &self.config.limits, &extensions));
     }
 
@@ -258,7 +259,10 @@ impl Session {
             Hook::UnrecognizedCommand => self.context.connection.counters.errors += 1,
             Hook::Rcpt | Hook::RcptOk => self.recipient_refused(&fate),
             // A client whose DATA was refused has nothing left to do in its transaction.
-            Hook::Mail | Hook::Data => return self.end_transaction(fate, then),
+            Hook::Mail | Hook::Data => {
+                let then = self.after_refused_chunk(then);
+                return self.end_transaction(fate, then);
+            }
             Hook::MaxDataExceeded | Hook::Part | Hook::DataPost | Hook::Queue | Hook::QueueOutbound => {
                 count(&mut self.context.connection.counters.messages, &fate);
                 self.discard |= hook.has_message();

@@ -1,9 +1,9 @@
 //! Commands: is it their turn, and what do they change?
 
-use wasmail_mail::{Hello, HelloVerb, Mailbox, Recipient, Transaction};
+use wasmail_mail::{BodyType, Hello, HelloVerb, Mailbox, Recipient, Transaction};
 use wasmail_policy::{Fate, Hook, Subject, TransactionContext};
 
-use super::{Session, State, Step, auth};
+use super::{Chunking, Session, State, Step, auth};
 use crate::command::{Command, CommandError, Mail, looks_like_http};
 use crate::line::LineFault;
 use crate::replies;
@@ -33,7 +33,8 @@ impl Session {
         auth::without_response(line);
         match (&self.state, command) {
             (_, Ok(Command::Quit)) => self.quit(),
-            (_, Err(error @ (CommandError::Http | CommandError::Bdat))) => self.bad_command(error),
+            (_, Err(error @ (CommandError::Http | CommandError::BadChunk))) => self.bad_command(error),
+            (State::Unwelcome, Ok(Command::Bdat(_))) => self.bad_command(CommandError::Bdat),
             (State::Unwelcome, _) => self.error(replies::NOT_WELCOME),
             (_, Ok(command)) => self.command(command),
             (_, Err(error @ (CommandError::Unknown | CommandError::NotOffered))) => self.unrecognized(error),
@@ -52,6 +53,7 @@ impl Session {
             Command::Mail(mail) => self.mail(mail),
             Command::Rcpt(recipient) => self.rcpt(recipient),
             Command::Data => self.data(),
+            Command::Bdat(chunk) => self.bdat(chunk),
             Command::Rset => self.ask(Hook::Rset),
             Command::Noop => self.ask(Hook::Noop),
             Command::Vrfy(argument) => self.ask_about(Hook::Vrfy, Subject::Argument(argument)),
@@ -145,6 +147,9 @@ impl Session {
         if mail.parameters.iter().any(|parameter| parameter.keyword() == "AUTH") && !self.offers_auth() {
             return self.bad_command(CommandError::UnknownParameter);
         }
+        if mail.body == BodyType::BinaryMime && self.config.chunking != Chunking::Binary {
+            return self.bad_command(CommandError::BinaryNotOffered);
+        }
         if self.context.transaction.is_some() {
             return self.error(replies::NESTED_MAIL);
         }
@@ -170,6 +175,9 @@ impl Session {
 
     fn rcpt(&mut self, recipient: Recipient) {
         let Some(transaction) = &mut self.context.transaction else { return self.error(replies::MAIL_FIRST) };
+        if self.chunks.is_some() {
+            return self.error(replies::CHUNKS_HAVE_BEGUN);
+        }
         let facts = &mut transaction.facts;
         if !recipient.path.mailbox().is_none_or(Mailbox::is_ascii) && !facts.smtputf8 {
             return self.error(replies::RECIPIENT_NEEDS_UTF8);
@@ -191,12 +199,24 @@ impl Session {
             self.error(replies::CONTENT_TOO_EARLY);
             return self.leave(Fate::Rejected);
         }
-        let Some(transaction) = &self.context.transaction else { return self.error(replies::MAIL_FIRST) };
-        if transaction.facts.recipients.is_empty() {
-            let refused = transaction.facts.recipient_counts.rejected + transaction.facts.recipient_counts.deferred;
-            let reply = if refused > 0 { replies::NO_VALID_RECIPIENTS } else { replies::RCPT_FIRST };
-            return self.error(reply);
+        match self.awaits_content() {
+            Err(reply) => self.error(reply),
+            Ok(_) if self.chunks.is_some() => self.error(replies::CHUNKS_HAVE_BEGUN),
+            Ok(BodyType::BinaryMime) => self.error(replies::BINARY_NEEDS_CHUNKS),
+            Ok(_) => self.ask(Hook::Data),
         }
-        self.ask(Hook::Data);
+    }
+
+    /// What the content is made of, when it is its turn; the reply, when it is not.
+    pub(super) fn awaits_content(&self) -> Result<BodyType, &'static str> {
+        let Some(transaction) = &self.context.transaction else { return Err(replies::MAIL_FIRST) };
+        let facts = &transaction.facts;
+        match facts.recipients.is_empty() {
+            false => Ok(facts.body),
+            true if facts.recipient_counts.rejected + facts.recipient_counts.deferred > 0 => {
+                Err(replies::NO_VALID_RECIPIENTS)
+            }
+            true => Err(replies::RCPT_FIRST),
+        }
     }
 }

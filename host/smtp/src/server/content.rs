@@ -17,8 +17,11 @@ impl Session {
         }
     }
 
-    /// Says 354.
+    /// Says 354, or takes the first chunk.
     pub(super) fn start_data(&mut self) {
+        if let Some(chunk) = self.pending.chunk.take() {
+            return self.first_chunk(chunk);
+        }
         self.say(replies::START_DATA);
         self.state = State::Receiving(Box::new(Reception::new(self.config.line_endings)));
     }
@@ -33,6 +36,7 @@ impl Session {
             Progress::Body => return Some(Step::Body),
             Progress::Refused => return Some(Step::Discard),
             Progress::Header(section) => self.take_header(section),
+            Progress::Chunk => self.chunk_taken(),
             Progress::End(None) => self.ask(Hook::Part),
             Progress::End(Some(refusal @ Refusal::TooLarge)) => {
                 self.pending.refusal = Some(refusal);

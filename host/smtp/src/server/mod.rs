@@ -2,6 +2,7 @@
 
 mod answers;
 mod auth;
+mod chunks;
 mod commands;
 mod content;
 mod step;
@@ -13,14 +14,14 @@ use std::time::Instant;
 use wasmail_mail::Connection;
 use wasmail_policy::{Context, Decision, Fate, Hook, ReplyText, Subject};
 
-use crate::command::CommandError;
+use crate::command::{Chunk, CommandError};
 use crate::data::{Reception, Refusal};
 use crate::line::LineReader;
 use crate::sasl::Exchange;
 use crate::{replies, trace};
 
 pub use auth::AuthConfig;
-pub use step::{Commit, CommitFailure, Ended, Iprev, LineEndings, Now, SessionConfig, Step};
+pub use step::{Chunking, Commit, CommitFailure, Ended, Iprev, LineEndings, Now, SessionConfig, Step};
 
 /// One client's session: takes octets, asks policy, gives replies. Knows no socket and no clock.
 ///
@@ -44,6 +45,8 @@ pub struct Session {
     /// Whether input follows the command that is being carried out.
     more: bool,
     pending: Pending,
+    /// A message between two chunks.
+    chunks: Option<Box<Reception>>,
     ended: Option<Ended>,
 }
 
@@ -52,6 +55,8 @@ pub struct Session {
 struct Pending {
     /// `unrecognized-command`: why the host does not know it.
     unknown: Option<CommandError>,
+    /// `data`: the first chunk, when the message comes by BDAT.
+    chunk: Option<Chunk>,
     /// `rcpt-ok`: what the plugin that accepted said.
     accepted: Option<ReplyText>,
     /// `max-data-exceeded`: what the message would be refused with.
@@ -85,8 +90,10 @@ enum State {
     Securing,
     /// The answer of policy.
     Asking(Hook),
-    /// The end of the data.
+    /// The end of the data, or of a chunk.
     Receiving(Box<Reception>),
+    /// The end of a chunk that is of no use: octets to come.
+    Skipping(u64),
     /// The message to be durable.
     Committing,
     /// Nothing: `disconnect` is to be asked.
@@ -114,6 +121,7 @@ impl Session {
             active: now.monotonic,
             more: false,
             pending: Pending::default(),
+            chunks: None,
             ended: None,
         }
     }
@@ -134,6 +142,7 @@ impl Session {
                 State::Ready | State::Unwelcome => self.next_command(input),
                 State::Authenticating(_) => self.next_response(input),
                 State::Receiving(_) => self.receive(input),
+                State::Skipping(left) => self.skip(left, input),
                 State::Asking(hook) => Some(Step::Ask(hook)),
                 State::Securing => Some(Step::StartTls),
                 State::Committing => Some(self.commit(now)),
@@ -224,8 +233,8 @@ impl Session {
 
     /// Whether it is the client's turn.
     fn awaits_client(&self) -> bool {
-        use State::{Authenticating, Ready, Receiving, Unwelcome};
-        matches!(self.state, Ready | Unwelcome | Authenticating(_) | Receiving(_))
+        use State::{Authenticating, Ready, Receiving, Skipping, Unwelcome};
+        matches!(self.state, Ready | Unwelcome | Authenticating(_) | Receiving(_) | Skipping(_))
     }
 
     /// Replies to be written. The driver writes them in one go and empties the buffer.
@@ -256,6 +265,7 @@ impl Session {
 
     /// Ends the transaction, if there is one: everybody hears of it, then it is gone.
     fn end_transaction(&mut self, fate: Fate, then: State) {
+        self.discard |= self.chunks.take().is_some();
         if let Some(ending) = &mut self.pending.ending {
             ending.then = then;
         } else if self.context.transaction.is_some() {
@@ -285,6 +295,7 @@ impl Session {
     fn has_draft(&self) -> bool {
         match &self.state {
             State::Receiving(_) => true,
+            _ if self.chunks.is_some() => true,
             State::Asking(Hook::Deny) => self.pending.denial.as_ref().is_some_and(|(hook, _)| hook.has_message()),
             State::Asking(hook) => hook.has_message(),
             _ => false,
@@ -313,7 +324,7 @@ impl Session {
     fn held(&self) -> usize {
         let content = match &self.state {
             State::Receiving(reception) => reception.held(),
-            _ => 0,
+            _ => self.chunks.as_ref().map_or(0, |reception| reception.held()),
         };
         content + self.lines.held() + self.output.capacity()
     }

@@ -28,6 +28,18 @@ pub enum LineEndings {
     Normalise,
 }
 
+/// Whether messages may come by BDAT (RFC 3030).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Chunking {
+    /// No.
+    Off,
+    /// CHUNKING: the content is made of lines, as with DATA.
+    #[default]
+    Text,
+    /// CHUNKING and BINARYMIME: content may be any octets.
+    Binary,
+}
+
 /// What a listener's sessions have in common.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
@@ -39,6 +51,8 @@ pub struct SessionConfig {
     pub limits: Limits,
     /// What becomes of bare CR and LF.
     pub line_endings: LineEndings,
+    /// Whether messages may come by BDAT.
+    pub chunking: Chunking,
     /// Whether a client may begin TLS by STARTTLS.
     pub starttls: bool,
     /// How clients may authenticate; none when they may not.
