@@ -84,19 +84,22 @@ fn listener(dialog: &Dialog) -> String {
     let mut limits = BTreeSet::new();
     let mut relay = "";
     let (mut says, mut tls, mut chunking) = (Vec::new(), false, "off");
+    let mut auth = false;
     for Setting { key, value, line } in dialog.settings() {
         match (key.as_str(), key.strip_prefix("limits.")) {
             (_, Some(limit)) => _ = limits.insert(format!("{limit} = {value}")),
             ("line-endings", _) => listener.push(format!("line_endings = \"{value}\"")),
             ("relaying", _) if value == "true" => relay = "\"relay\", ",
             ("chunking", _) => chunking = value,
+            ("kind", _) => listener.push(format!("kind = \"{value}\"")),
             ("starttls", _) => tls = value == "true",
-            ("auth", _) => listener.push("auth = true".to_owned()),
+            ("auth", _) => auth = true,
             ("says", _) => says.push(value.as_str()),
             ("messages", _) => {}
             _ => panic!("{}:{line}: {key} {value} cannot be had over loopback", dialog.file().display()),
         }
     }
+    listener.push(format!("auth = {auth}"));
     listener.push(format!("chunking = \"{chunking}\""));
     listener.push(format!("tls = \"{}\"", if tls { "starttls" } else { "off" }));
     let says = if says.is_empty() { String::new() } else { format!("\"{}\", ", binding(&says)) };

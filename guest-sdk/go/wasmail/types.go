@@ -41,6 +41,7 @@ const (
 const (
 	HelloHelo = wasmail_policy_types.HelloVerbHelo
 	HelloEhlo = wasmail_policy_types.HelloVerbEhlo
+	HelloLhlo = wasmail_policy_types.HelloVerbLhlo
 )
 
 // The body's type, in Transaction.Body.

@@ -22,8 +22,8 @@ pub(crate) use load::REFERENCE;
 pub(crate) use mistake::{Mistakes, Severity};
 pub(crate) use place::{KeyPath, Sources};
 pub(crate) use settings::{
-    Auth, Certificate, Chunking, DeliveryKind, Instance, LineEndings, Listener, ListenerTls, Log, LogFormat,
-    MaildirLayout, Mechanism, OnFault, Plugin, ReverseDns, Route, Settings, TlsVersion,
+    Auth, Certificate, Chunking, DeliveryKind, Instance, LineEndings, Listener, ListenerKind, ListenerTls, Log,
+    LogFormat, MaildirLayout, Mechanism, OnFault, Plugin, ReverseDns, Route, Settings, TlsVersion,
 };
 pub(crate) use validate::{listener_limits, next_hop};
 

@@ -133,7 +133,7 @@ pub(crate) async fn load(loaded: &mut Loaded, cache: Option<&Path>, store: Optio
 fn nobody_vouches(settings: &Settings, plugins: &Plugins, mistakes: &mut Mistakes) {
     let vouches =
         |plugin: &LoadedPlugin| plugin.info().hooks.contains(Hook::Auth) && plugin.grants.has(Grant::Credentials);
-    for (index, listener) in settings.listener.iter().enumerate().filter(|(_, listener)| listener.auth) {
+    for (index, listener) in settings.listener.iter().enumerate().filter(|(_, listener)| listener.auth()) {
         let users = settings.auth.users.is_some();
         if !users && !plugins.in_order(listener.plugins.as_deref()).into_iter().any(vouches) {
             let what = "nobody here vouches for clients: every password is refused";

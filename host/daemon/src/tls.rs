@@ -15,7 +15,7 @@ use crate::paths;
 /// What listeners need for TLS; none when nobody wants any, or something is wrong. Without certificates of the operator's one is
 /// made, signed by itself and kept, unless this is only a check.
 pub(crate) fn load(settings: &Settings, make: bool, mistakes: &mut Mistakes) -> Option<Arc<Tls>> {
-    if settings.listener.iter().all(|listener| listener.tls == ListenerTls::Off) {
+    if settings.listener.iter().all(|listener| listener.tls() == ListenerTls::Off) {
         return None;
     }
     let mut certificates: Vec<_> = settings.tls.certificates.iter().map(certificate).collect();

@@ -12,7 +12,7 @@ use wasmail_server::{
 };
 use wasmail_smtp::{AuthConfig, SessionConfig};
 
-use crate::config::{self, Chunking, DeliveryKind, KeyPath, LineEndings, Mistakes, ReverseDns, Settings};
+use crate::config::{self, Chunking, DeliveryKind, KeyPath, LineEndings, ListenerKind, Mistakes, ReverseDns, Settings};
 use crate::plugins::Plugins;
 use crate::{paths, tls};
 
@@ -59,6 +59,11 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins, outfit: &Outfi
         hostname: settings.server.hostname.clone(),
         software: SOFTWARE.to_owned(),
         limits: limits.unwrap_or_else(|| settings.limits.clone()).for_session(),
+        kind: match listener.kind {
+            ListenerKind::Smtp => wasmail_smtp::Kind::Smtp,
+            ListenerKind::Submission | ListenerKind::Submissions => wasmail_smtp::Kind::Submission,
+            ListenerKind::Lmtp => wasmail_smtp::Kind::Lmtp,
+        },
         line_endings: match listener.line_endings {
             LineEndings::Strict => wasmail_smtp::LineEndings::Strict,
             LineEndings::Normalise => wasmail_smtp::LineEndings::Normalise,
@@ -68,8 +73,8 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins, outfit: &Outfi
             Chunking::Text => wasmail_smtp::Chunking::Text,
             Chunking::Binary => wasmail_smtp::Chunking::Binary,
         },
-        starttls: listener.tls == config::ListenerTls::Starttls,
-        auth: listener.auth.then(|| auth(&settings.auth)),
+        starttls: listener.tls() == config::ListenerTls::Starttls,
+        auth: listener.auth().then(|| auth(&settings.auth)),
     };
     let chain = Chain::new(plugins.bindings(listener.plugins.as_deref()));
     ListenerConfig {
@@ -78,8 +83,8 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins, outfit: &Outfi
         session: Arc::new(session),
         chain: Arc::new(chain.with_routes(settings.route.iter().map(|route| route.name.clone()).collect())),
         reverse_dns: reverse_dns(listener.reverse_dns.unwrap_or(settings.dns.reverse)),
-        tls: listener_tls(listener.tls, outfit.tls.as_ref()),
-        users: outfit.users.clone().filter(|_| listener.auth),
+        tls: listener_tls(listener.tls(), outfit.tls.as_ref()),
+        users: outfit.users.clone().filter(|_| listener.auth()),
         relaying: listener.relaying,
     }
 }

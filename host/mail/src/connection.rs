@@ -106,15 +106,24 @@ pub enum HelloVerb {
     Helo,
     /// `EHLO`.
     Ehlo,
+    /// `LHLO`, which is LMTP's (RFC 2033).
+    Lhlo,
 }
 
 impl HelloVerb {
+    /// Whether extensions are listed in the reply, so that they may be used.
+    #[must_use]
+    pub fn is_extended(self) -> bool {
+        self != Self::Helo
+    }
+
     /// The verb in capitals.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Helo => "HELO",
             Self::Ehlo => "EHLO",
+            Self::Lhlo => "LHLO",
         }
     }
 }

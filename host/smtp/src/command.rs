@@ -12,7 +12,7 @@ const HELLO_MAX: usize = 255;
 /// A command of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// `EHLO` or `HELO`.
+    /// `EHLO`, `HELO` or `LHLO`.
     Hello(Hello),
     /// `AUTH` (RFC 4954).
     Auth(AuthCommand),
@@ -93,6 +93,7 @@ impl Command {
         match verb {
             Verb::Ehlo => hello(HelloVerb::Ehlo, argument).map(Self::Hello),
             Verb::Helo => hello(HelloVerb::Helo, argument).map(Self::Hello),
+            Verb::Lhlo => hello(HelloVerb::Lhlo, argument).map(Self::Hello),
             Verb::Auth => auth(argument).map(Self::Auth),
             Verb::Mail => Mail::parse(argument, path_max).map(Self::Mail),
             Verb::Rcpt => rcpt(argument, path_max).map(Self::Rcpt),
@@ -115,6 +116,7 @@ enum Verb {
     StartTls,
     Ehlo,
     Helo,
+    Lhlo,
     Mail,
     Rcpt,
     Data,
@@ -129,13 +131,14 @@ enum Verb {
 
 impl Verb {
     fn parse(verb: &[u8]) -> Result<Self, CommandError> {
-        const KNOWN: [(&str, Verb); 14] = [
+        const KNOWN: [(&str, Verb); 15] = [
             ("MAIL", Verb::Mail),
             ("RCPT", Verb::Rcpt),
             ("DATA", Verb::Data),
             ("BDAT", Verb::Bdat),
             ("EHLO", Verb::Ehlo),
             ("HELO", Verb::Helo),
+            ("LHLO", Verb::Lhlo),
             ("RSET", Verb::Rset),
             ("NOOP", Verb::Noop),
             ("AUTH", Verb::Auth),

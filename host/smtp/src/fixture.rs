@@ -32,6 +32,7 @@ pub(crate) fn config() -> SessionConfig {
         software: "wasmail".into(),
         limits: Limits::default(),
         line_endings: LineEndings::Strict,
+        kind: crate::Kind::Smtp,
         chunking: crate::Chunking::Binary,
         starttls: false,
         auth: None,

@@ -23,6 +23,6 @@ pub use rehearsal::{Message, Rehearsal};
 pub use replies::{TOO_MANY_CONNECTIONS, TOO_MANY_FROM_ADDRESS};
 pub use sasl::Mechanism;
 pub use server::{
-    AuthConfig, Chunking, Commit, CommitFailure, Ended, Iprev, LineEndings, Now, Session, SessionConfig, Step,
+    AuthConfig, Chunking, Commit, CommitFailure, Ended, Iprev, Kind, LineEndings, Now, Session, SessionConfig, Step,
 };
 pub use wasmail_policy::Fate;

@@ -137,6 +137,7 @@ mod tests {
             software: "wasmail 0.1.0".into(),
             limits: crate::Limits::default(),
             line_endings: crate::LineEndings::Strict,
+            kind: crate::Kind::Smtp,
             chunking: crate::Chunking::Off,
         }
     }

@@ -10,7 +10,7 @@ use wasmail_policy::{Hook, ReplyText, Verdict};
 use crate::command::CommandError;
 use crate::data::Refusal;
 use crate::line::LineFault;
-use crate::{Chunking, CommitFailure, Limits};
+use crate::{Chunking, CommitFailure, Kind, Limits};
 
 /// A whole reply, codes and CRLFs included.
 pub(crate) type Text = Cow<'static, str>;
@@ -44,6 +44,10 @@ pub(crate) const UNKNOWN_MECHANISM: &str = "504 5.5.4 Mechanism is not offered\r
 pub(crate) const TOO_MANY_FAILURES: &str = "421 4.7.0 Too many failed authentications\r\n";
 
 pub(crate) const GREETING_FIRST: &str = "503 5.5.1 Say EHLO or HELO first\r\n";
+pub(crate) const LHLO_FIRST: &str = "503 5.5.1 Say LHLO first\r\n";
+pub(crate) const THIS_IS_LMTP: &str = "500 5.5.1 This is LMTP; say LHLO\r\n";
+pub(crate) const AUTH_FIRST: &str = "530 5.7.0 Authentication required\r\n";
+pub(crate) const NOBODY_IS_LEFT: &str = "503 5.5.1 No valid recipients\r\n";
 pub(crate) const NESTED_MAIL: &str = "503 5.5.1 A transaction is running; end it or say RSET\r\n";
 pub(crate) const MAIL_FIRST: &str = "503 5.5.1 Say MAIL first\r\n";
 pub(crate) const CHUNKS_HAVE_BEGUN: &str = "503 5.5.1 The message has begun; end it by BDAT LAST or say RSET\r\n";
@@ -69,7 +73,7 @@ pub(crate) const DATA_BARE_CR: &str = "521 5.5.2 Bare CR in content; only CRLF e
 pub(crate) const DATA_BARE_LF: &str = "521 5.5.2 Bare LF in content; only CRLF ends a line\r\n";
 
 /// 220, with the text that a plugin gave after the host name.
-pub(crate) fn greeting(hostname: &str, text: Option<&ReplyText>) -> Text {
+pub(crate) fn greeting(hostname: &str, kind: Kind, text: Option<&ReplyText>) -> Text {
     let own = text.filter(|text| !text.lines.is_empty()).and_then(|text| {
         let mut lines = text.lines.clone();
         lines[0] = format!("{hostname} {}", lines[0]);
@@ -77,6 +81,7 @@ pub(crate) fn greeting(hostname: &str, text: Option<&ReplyText>) -> Text {
     });
     match own {
         Some(reply) => Cow::Owned(reply.to_string()),
+        None if kind == Kind::Lmtp => Cow::Owned(format!("220 {hostname} LMTP\r\n")),
         None => Cow::Owned(format!("220 {hostname} ESMTP\r\n")),
     }
 }
@@ -398,8 +403,11 @@ mod tests {
         assert_eq!(denied(Hook::Mail, &deny, false).unwrap(), "554-5.1.8 one\r\n554 5.1.8 two\r\n");
         let only_code = Verdict::DenySoft(text(Some(452), None, &[]));
         assert_eq!(denied(Hook::Rcpt, &only_code, false).unwrap(), "452 4.7.1 Recipient denied for now\r\n");
-        assert_eq!(greeting("mx", text(None, None, &["hello", "there"]).as_ref()), "220-mx hello\r\n220 there\r\n");
-        assert_eq!(greeting("mx", None), "220 mx ESMTP\r\n");
+        assert_eq!(
+            greeting("mx", Kind::Smtp, text(None, None, &["hello", "there"]).as_ref()),
+            "220-mx hello\r\n220 there\r\n"
+        );
+        assert_eq!(greeting("mx", Kind::Smtp, None), "220 mx ESMTP\r\n");
     }
 
     #[test]

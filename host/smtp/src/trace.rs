@@ -75,15 +75,29 @@ fn literal(ip: IpAddr) -> String {
 
 /// The protocol by its registered name (RFC 3848, RFC 6531 §4.3).
 fn protocol(connection: &Connection, smtputf8: bool) -> String {
-    let extended = connection.hello.as_ref().is_some_and(|hello| hello.verb == HelloVerb::Ehlo);
-    let base = match (extended, smtputf8) {
-        (true, true) => "UTF8SMTP",
-        (true, false) => "ESMTP",
-        (false, _) => return "SMTP".to_owned(),
+    let verb = connection.hello.as_ref().map_or(HelloVerb::Helo, |hello| hello.verb);
+    let base = match (verb, smtputf8) {
+        (HelloVerb::Helo, _) => return "SMTP".to_owned(),
+        (HelloVerb::Ehlo, true) => "UTF8SMTP",
+        (HelloVerb::Ehlo, false) => "ESMTP",
+        (HelloVerb::Lhlo, true) => "UTF8LMTP",
+        (HelloVerb::Lhlo, false) => "LMTP",
     };
     let tls = if connection.tls.is_some() { "S" } else { "" };
     let auth = if connection.auth.is_some() { "A" } else { "" };
     format!("{base}{tls}{auth}")
+}
+
+/// The fields that a message lacks which a user hands in (RFC 6409 §8).
+pub(crate) fn missing(header: &HeaderSection, uuid: &str, hostname: &str, wall: SystemTime) -> Vec<u8> {
+    let mut fields = String::new();
+    if header.named("Date").next().is_none() {
+        let _ = write!(fields, "Date: {}\r\n", date(wall));
+    }
+    if header.named("Message-ID").next().is_none() {
+        let _ = write!(fields, "Message-ID: <{uuid}@{hostname}>\r\n");
+    }
+    fields.into_bytes()
 }
 
 /// A date and time in UTC (RFC 5322 §3.3).

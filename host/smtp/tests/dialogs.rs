@@ -14,7 +14,7 @@ use common::{Native, bind, block_on, connection, local_domains, now};
 use wasmail_dialog::{Dialog, Peer, Setting};
 use wasmail_mail::{Connection, Remote};
 use wasmail_policy::{Chain, Credentials, Hook, Mutation, Outcome, Question, ReplyText, Verdict};
-use wasmail_smtp::{AuthConfig, Chunking, LineEndings, Rehearsal, SessionConfig};
+use wasmail_smtp::{AuthConfig, Chunking, Kind, LineEndings, Rehearsal, SessionConfig};
 
 /// A session at the other end; nothing is ever late.
 struct Memory {
@@ -49,6 +49,13 @@ fn apply(setting: &Setting, config: &mut SessionConfig, connection: &mut Connect
     let limits = &mut config.limits;
     match setting.key.as_str() {
         "messages" | "says" => {}
+        "kind" => {
+            config.kind = match setting.value.as_str() {
+                "submission" => Kind::Submission,
+                "lmtp" => Kind::Lmtp,
+                _ => return Err("submission or lmtp".to_owned()),
+            }
+        }
         "chunking" => {
             config.chunking = match setting.value.as_str() {
                 "text" => Chunking::Text,

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{Broken, Native, bind, block_on, config, connection, local_domains, now};
-use wasmail_mail::{Dispositions, EnhancedStatus, ForwardPath, Recipient};
+use wasmail_mail::{Connection, Dispositions, EnhancedStatus, ForwardPath, Recipient};
 use wasmail_policy::{
     Binding, Chain, FaultRule, Grants, Hook, Mutation, Outcome, Question, ReplyText, Scope, Subject, Verdict,
 };
-use wasmail_smtp::{CommitFailure, Fate, Iprev, Rehearsal};
+use wasmail_smtp::{CommitFailure, Fate, Iprev, Kind, Rehearsal, SessionConfig};
 
 const HELLO: &[u8] = b"EHLO client.example\r\n";
 const ENVELOPE: &[u8] = b"MAIL FROM:<a@client.example>\r\nRCPT TO:<b@example.test>\r\nDATA\r\n";
@@ -232,6 +232,33 @@ fn a_message_carries_trace_fields_and_what_policy_added() {
     assert!(header.replace("\r\n", "").contains(" for <b@example.test>; Thu, 1 Jan 1970 "), "{header}");
     assert_eq!(message.body, b".body\r\n");
     assert_eq!(message.envelope.recipients.len(), 1);
+}
+
+#[test]
+fn a_users_message_gets_the_fields_that_it_lacks_and_another_servers_does_not() {
+    let accepted = |kind: Kind, greeting: &str, message: &[u8]| {
+        let config = SessionConfig { kind, ..config() };
+        let connection = Connection { relaying: true, ..connection() };
+        let mut rehearsal = Rehearsal::new(config, Arc::new(Chain::new(vec![local_domains()])), connection, now());
+        block_on(rehearsal.greeting());
+        send(&mut rehearsal, greeting.as_bytes());
+        send(&mut rehearsal, ENVELOPE);
+        send(&mut rehearsal, message);
+        String::from_utf8(rehearsal.messages()[0].header.clone()).unwrap()
+    };
+    let header = accepted(Kind::Submission, "EHLO a\r\n", b"Subject: x\r\n\r\n.\r\n");
+    assert!(header.contains("\r\nDate: Thu, 1 Jan 1970 00:00:00 +0000\r\n"), "{header}");
+    assert!(header.contains(".1@mx.example.test>\r\n\r\n") && header.contains("\r\nMessage-ID: <"), "{header}");
+    let own = accepted(Kind::Submission, "EHLO a\r\n", b"Date: now\r\nmessage-id: <a@b>\r\n\r\n.\r\n");
+    assert!(!own.contains("Message-ID") && own.matches("Date:").count() == 1, "{own}");
+    for (kind, greeting, with) in [
+        (Kind::Smtp, "EHLO a\r\n", " with ESMTP id "),
+        (Kind::Smtp, "HELO a\r\n", " with SMTP id "),
+        (Kind::Lmtp, "LHLO a\r\n", " with LMTP id "),
+    ] {
+        let header = accepted(kind, greeting, b"Subject: x\r\n\r\n.\r\n");
+        assert!(!header.contains("Date:") && header.replace("\r\n ", " ").contains(with), "{header}");
+    }
 }
 
 #[test]

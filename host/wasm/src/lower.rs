@@ -406,6 +406,7 @@ fn hello(hello: &mail::Hello) -> wit::Hello<'_> {
     let verb = match hello.verb {
         mail::HelloVerb::Helo => wit::HelloVerb::Helo,
         mail::HelloVerb::Ehlo => wit::HelloVerb::Ehlo,
+        mail::HelloVerb::Lhlo => wit::HelloVerb::Lhlo,
     };
     wit::Hello { verb, host: &hello.host }
 }

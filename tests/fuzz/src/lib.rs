@@ -54,6 +54,7 @@ pub fn rehearsal(line_endings: LineEndings) -> Rehearsal {
         software: "wasmail".into(),
         limits,
         line_endings,
+        kind: wasmail_smtp::Kind::Smtp,
         chunking: Chunking::Binary,
         starttls: false,
         auth: Some(AuthConfig { without_tls: true, ..AuthConfig::default() }),

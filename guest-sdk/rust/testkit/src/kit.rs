@@ -275,6 +275,7 @@ pub(crate) fn session_config(limits: Limits) -> SessionConfig {
         auth: None,
         limits,
         line_endings: LineEndings::Strict,
+        kind: wasmail_smtp::Kind::Smtp,
         chunking: wasmail_smtp::Chunking::Off,
         hostname: HOSTNAME.to_owned(),
         software: concat!("wasmail/", env!("CARGO_PKG_VERSION")).to_owned(),

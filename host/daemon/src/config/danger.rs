@@ -90,8 +90,8 @@ fn relaying(listener: &Listener, at: &KeyPath, mistakes: &mut Mistakes) {
 }
 
 fn passwords_in_the_clear(settings: &Settings, listener: &Listener, at: &KeyPath, mistakes: &mut Mistakes) {
-    let in_the_clear = settings.auth.without_tls && listener.tls != ListenerTls::Implicit;
-    if listener.auth && in_the_clear && !listener.address.ip().is_loopback() {
+    let in_the_clear = settings.auth.without_tls && listener.tls() != ListenerTls::Implicit;
+    if listener.auth() && in_the_clear && !listener.address.ip().is_loopback() {
         let what = format!("passwords come to {} in the clear", listener.address);
         mistakes.warn(&at.key("auth"), what, "listen where nobody can read them on the way");
     }

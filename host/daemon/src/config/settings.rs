@@ -96,22 +96,58 @@ section! {
         name: String,
         /// Where.
         address: SocketAddr,
+        /// Whom it is for.
+        kind: ListenerKind = ListenerKind::Smtp,
         /// What to do about a bare CR or LF.
         line_endings: LineEndings = LineEndings::Strict,
         /// Whether messages may come by BDAT.
         chunking: Chunking = Chunking::Text,
         /// Whether its clients may send to anywhere.
         relaying: bool = false,
-        /// Whether it speaks TLS.
-        tls: ListenerTls = ListenerTls::Starttls,
-        /// Whether clients may authenticate.
-        auth: bool = false,
+        /// Whether it speaks TLS; as the kind has it when left out.
+        tls: Option<ListenerTls>,
+        /// Whether clients may authenticate; as the kind has it when left out.
+        auth: Option<bool>,
         /// In place of `dns.reverse`.
         reverse_dns: Option<ReverseDns>,
         /// In place of single keys of the section `limits`.
         limits: Option<Table>,
         /// The plugins that judge here, by name and in this order; all of them when left out.
         plugins: Option<Vec<String>>,
+    }
+}
+
+impl Listener {
+    /// Whether it speaks TLS.
+    pub(crate) fn tls(&self) -> ListenerTls {
+        let usual = if self.kind == ListenerKind::Submissions { ListenerTls::Implicit } else { ListenerTls::Starttls };
+        self.tls.unwrap_or(usual)
+    }
+
+    /// Whether clients may authenticate.
+    pub(crate) fn auth(&self) -> bool {
+        self.auth.unwrap_or(self.kind.is_for_users())
+    }
+}
+
+choice! {
+    /// Whom a listener is for.
+    ListenerKind {
+        /// Other servers.
+        Smtp = "smtp",
+        /// Users.
+        Submission = "submission",
+        /// Users, with TLS from the first octet on.
+        Submissions = "submissions",
+        /// A server that hands over mail for delivery.
+        Lmtp = "lmtp",
+    }
+}
+
+impl ListenerKind {
+    /// Whether it is users who hand in their mail there.
+    pub(crate) fn is_for_users(self) -> bool {
+        matches!(self, Self::Submission | Self::Submissions)
     }
 }
 

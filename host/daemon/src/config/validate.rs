@@ -11,7 +11,7 @@ use super::decode::{Decode, nearest};
 use super::limits::Limits;
 use super::mistake::Mistakes;
 use super::place::KeyPath;
-use super::settings::{DeliveryKind, ListenerTls, Plugin, Settings};
+use super::settings::{DeliveryKind, ListenerKind, ListenerTls, Plugin, Settings};
 
 /// What a compiling process takes before it compiles anything, with some room.
 const COMPILE_MEMORY_MIN: u64 = 256 * 1024 * 1024;
@@ -22,6 +22,7 @@ pub(super) fn validate(settings: &Settings, mistakes: &mut Mistakes) {
     listeners(settings, mistakes);
     session_limits(&settings.limits, &KeyPath::of(&["limits"]), mistakes);
     tls(settings, mistakes);
+    kinds(settings, mistakes);
     auth(settings, mistakes);
     positive_numbers(settings, mistakes);
     spool(settings, mistakes);
@@ -83,6 +84,17 @@ fn tls(settings: &Settings, mistakes: &mut Mistakes) {
     }
 }
 
+/// What a listener is for goes with what it offers.
+fn kinds(settings: &Settings, mistakes: &mut Mistakes) {
+    for (index, listener) in settings.listener.iter().enumerate() {
+        let at = KeyPath::of(&["listener"]).index(index);
+        if listener.kind == ListenerKind::Submissions && listener.tls() != ListenerTls::Implicit {
+            let help = "leave it out, or set kind to \"submission\"";
+            mistakes.add_with_help(&at.key("tls"), "of kind \"submissions\" TLS begins with the first octet", help);
+        }
+    }
+}
+
 fn auth(settings: &Settings, mistakes: &mut Mistakes) {
     let at = KeyPath::of(&["auth"]);
     if settings.auth.mechanisms.is_empty() {
@@ -91,8 +103,8 @@ fn auth(settings: &Settings, mistakes: &mut Mistakes) {
     if settings.auth.attempts == 0 {
         mistakes.add(&at.key("attempts"), "must be 1 at least");
     }
-    for (index, listener) in settings.listener.iter().enumerate().filter(|(_, listener)| listener.auth) {
-        if !settings.auth.without_tls && listener.tls == ListenerTls::Off {
+    for (index, listener) in settings.listener.iter().enumerate().filter(|(_, listener)| listener.auth()) {
+        if !settings.auth.without_tls && listener.tls() == ListenerTls::Off {
             let help = "set listener.tls to \"starttls\", or auth.without_tls to true if nobody can listen on the way";
             let what = "AUTH is offered under TLS alone, which this listener has none of";
             mistakes.add_with_help(&KeyPath::of(&["listener"]).index(index).key("auth"), what, help);

@@ -116,6 +116,7 @@ impl Home {
             software: "wasmail/test".into(),
             limits,
             line_endings: LineEndings::Strict,
+            kind: wasmail_smtp::Kind::Smtp,
             chunking: wasmail_smtp::Chunking::Text,
         });
         let listener = ListenerConfig {

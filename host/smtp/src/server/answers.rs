@@ -1,6 +1,6 @@
 //! Answers of policy and of the spool.
 
-use wasmail_mail::{Dispositions, HelloVerb};
+use wasmail_mail::Dispositions;
 use wasmail_policy::{Decision, Denial, Fate, Hook, ReplyText, Subject, Verdict};
 
 use super::{CommitFailure, Now, Session, State};
@@ -44,7 +44,7 @@ impl Session {
                 self.ask_about(Hook::QueueOk, Subject::QueueId(id));
             }
             Err(failure) => {
-                self.say(replies::not_queued(failure));
+                self.answer_message(replies::not_queued(failure));
                 self.context.connection.counters.messages.deferred += 1;
                 self.end_transaction(Fate::Deferred, self.after_message());
             }
@@ -67,7 +67,7 @@ impl Session {
         self.state = State::Ready;
         match hook {
             Hook::LookupRdns => self.ask(Hook::Connect),
-            Hook::Connect => self.say(&replies::greeting(&self.config.hostname, text)),
+            Hook::Connect => self.say(&replies::greeting(&self.config.hostname, self.config.kind, text)),
             Hook::Helo | Hook::Ehlo => self.greet_back(),
             Hook::UnrecognizedCommand | Hook::Noop => self.say_accepted(hook, text, replies::OK),
             Hook::Vrfy => self.say_accepted(hook, text, replies::CANNOT_VERIFY),
@@ -93,7 +93,7 @@ impl Session {
     }
 
     fn greet_back(&mut self) {
-        let extended = self.context.connection.hello.as_ref().is_some_and(|hello| hello.verb == HelloVerb::Ehlo);
+        let extended = self.context.connection.hello.as_ref().is_some_and(|hello| hello.verb.is_extended());
         if extended {
             self.ask(Hook::Capabilities);
         } else {
@@ -195,7 +195,7 @@ impl Session {
         }
         // Policy has removed them all. To say 250 would be to lose the message without a word.
         self.discard = true;
-        self.say(replies::NO_RECIPIENT_LEFT);
+        self.answer_message(replies::NO_RECIPIENT_LEFT);
         self.context.connection.counters.messages.rejected += 1;
         self.end_transaction(Fate::Rejected, State::Ready);
     }
@@ -209,7 +209,7 @@ impl Session {
     }
 
     fn accepted(&mut self, reply: &str) {
-        self.say(reply);
+        self.answer_message(reply);
         self.without_progress = 0;
         self.context.connection.counters.messages.accepted += 1;
     }
@@ -243,7 +243,10 @@ impl Session {
         let soft = matches!(verdict, Verdict::DenySoft(_) | Verdict::DenySoftDisconnect(_));
         let fate = if soft { Fate::Deferred } else { Fate::Rejected };
         if let Some(reply) = replies::denied(hook, verdict, decision.fault) {
-            self.say(&reply);
+            match hook.has_message() || hook == Hook::MaxDataExceeded {
+                true => self.answer_message(&reply),
+                false => self.say(&reply),
+            }
         }
         let connecting = matches!(hook, Hook::LookupRdns | Hook::Connect);
         // 421 in place of a greeting ends the session (RFC 5321 §3.8).

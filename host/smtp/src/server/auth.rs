@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wasmail_mail::{Auth, HelloVerb};
+use wasmail_mail::Auth;
 use wasmail_policy::{Credentials, Decision, Fate, Hook, ReplyText, Subject, Verdict};
 
 use super::{Session, State, Step};
@@ -74,8 +74,8 @@ impl Session {
             return self.error(replies::AUTH_NEEDS_TLS);
         }
         match &connection.hello {
-            None => return self.error(replies::GREETING_FIRST),
-            Some(hello) if hello.verb == HelloVerb::Helo => return self.error(replies::AUTH_NEEDS_EHLO),
+            None => return self.error(self.greeting_first()),
+            Some(hello) if !hello.verb.is_extended() => return self.error(replies::AUTH_NEEDS_EHLO),
             Some(_) => {}
         }
         if connection.auth.is_some() {

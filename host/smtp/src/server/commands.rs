@@ -3,7 +3,7 @@
 use wasmail_mail::{BodyType, Hello, HelloVerb, Mailbox, Recipient, Transaction};
 use wasmail_policy::{Fate, Hook, Subject, TransactionContext};
 
-use super::{Chunking, Session, State, Step, auth};
+use super::{Chunking, Kind, Session, State, Step, auth};
 use crate::command::{Command, CommandError, Mail, looks_like_http};
 use crate::line::LineFault;
 use crate::replies;
@@ -132,7 +132,12 @@ impl Session {
 
     /// A greeting begins everything anew (RFC 5321 §4.1.4).
     fn hello(&mut self, hello: Hello) {
-        let extended = hello.verb == HelloVerb::Ehlo;
+        match (self.config.kind, hello.verb) {
+            (Kind::Lmtp, HelloVerb::Lhlo) | (Kind::Smtp | Kind::Submission, HelloVerb::Helo | HelloVerb::Ehlo) => {}
+            (Kind::Lmtp, _) => return self.error(replies::THIS_IS_LMTP),
+            (_, HelloVerb::Lhlo) => return self.not_known(CommandError::Unknown),
+        }
+        let extended = hello.verb.is_extended();
         self.context.connection.counters.esmtp |= extended;
         self.context.connection.hello = Some(hello);
         let hook = if extended { Hook::Ehlo } else { Hook::Helo };
@@ -140,8 +145,8 @@ impl Session {
     }
 
     fn mail(&mut self, mail: Mail) {
-        let Some(hello) = &self.context.connection.hello else { return self.error(replies::GREETING_FIRST) };
-        if hello.verb == HelloVerb::Helo && !mail.parameters.is_empty() {
+        let Some(hello) = &self.context.connection.hello else { return self.error(self.greeting_first()) };
+        if !hello.verb.is_extended() && !mail.parameters.is_empty() {
             return self.error(replies::EXTENSION_UNDER_HELO);
         }
         if mail.parameters.iter().any(|parameter| parameter.keyword() == "AUTH") && !self.offers_auth() {
@@ -157,8 +162,21 @@ impl Session {
             let reply = replies::declared_too_large(&self.config.limits);
             return self.say(&reply);
         }
+        if self.config.kind == Kind::Submission && self.is_stranger() {
+            return self.error(replies::AUTH_FIRST);
+        }
         self.begin_transaction(mail);
         self.ask(Hook::Mail);
+    }
+
+    /// Whether nobody vouches for the client (RFC 6409 §4.3).
+    fn is_stranger(&self) -> bool {
+        let connection = &self.context.connection;
+        connection.auth.is_none() && !connection.relaying
+    }
+
+    pub(super) fn greeting_first(&self) -> &'static str {
+        if self.config.kind == Kind::Lmtp { replies::LHLO_FIRST } else { replies::GREETING_FIRST }
     }
 
     fn begin_transaction(&mut self, mail: Mail) {
@@ -213,6 +231,7 @@ impl Session {
         let facts = &transaction.facts;
         match facts.recipients.is_empty() {
             false => Ok(facts.body),
+            true if self.config.kind == Kind::Lmtp => Err(replies::NOBODY_IS_LEFT),
             true if facts.recipient_counts.rejected + facts.recipient_counts.deferred > 0 => {
                 Err(replies::NO_VALID_RECIPIENTS)
             }

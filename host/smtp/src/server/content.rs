@@ -91,7 +91,7 @@ impl Session {
     /// Refuses the message, whatever policy says.
     pub(super) fn refuse_message(&mut self, refusal: Refusal, then: State) {
         let reply = replies::refusal(refusal, &self.config.limits);
-        self.say(&reply);
+        self.answer_message(&reply);
         let messages = &mut self.context.connection.counters.messages;
         if let Refusal::Storage(_) = refusal {
             messages.deferred += 1;

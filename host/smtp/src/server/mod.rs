@@ -21,7 +21,7 @@ use crate::sasl::Exchange;
 use crate::{replies, trace};
 
 pub use auth::AuthConfig;
-pub use step::{Chunking, Commit, CommitFailure, Ended, Iprev, LineEndings, Now, SessionConfig, Step};
+pub use step::{Chunking, Commit, CommitFailure, Ended, Iprev, Kind, LineEndings, Now, SessionConfig, Step};
 
 /// One client's session: takes octets, asks policy, gives replies. Knows no socket and no clock.
 ///
@@ -263,6 +263,16 @@ impl Session {
         self.output.extend_from_slice(reply.as_bytes());
     }
 
+    /// Answers a message: in LMTP once for each recipient that was accepted (RFC 2033 §4.2).
+    fn answer_message(&mut self, reply: &str) {
+        self.say(reply);
+        if self.config.kind == Kind::Lmtp {
+            let counts = self.context.transaction.as_ref().map(|transaction| transaction.facts.recipient_counts);
+            let others = counts.map_or(0, |counts| counts.accepted.saturating_sub(1));
+            (0..others).for_each(|_| self.output.extend_from_slice(reply.as_bytes()));
+        }
+    }
+
     /// Ends the transaction, if there is one: everybody hears of it, then it is gone.
     fn end_transaction(&mut self, fate: Fate, then: State) {
         self.discard |= self.chunks.take().is_some();
@@ -315,6 +325,9 @@ impl Session {
         let mut header = trace::fields(&self.config, &self.context.connection, known, facts, now.wall);
         header.reserve(facts.header.len() + 2);
         facts.header.fields().iter().for_each(|field| header.extend_from_slice(field.raw()));
+        if self.config.kind == Kind::Submission {
+            header.extend(trace::missing(&facts.header, &facts.uuid, &self.config.hostname, now.wall));
+        }
         header.extend_from_slice(b"\r\n");
         Step::Commit(Commit { header, envelope: facts.envelope() })
     }

@@ -28,6 +28,19 @@ pub enum LineEndings {
     Normalise,
 }
 
+/// Whom a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// Other servers.
+    #[default]
+    Smtp,
+    /// Users, who hand in their mail (RFC 6409): it is taken only of those who have authenticated or may send to anywhere, and
+    /// gets the fields that it lacks.
+    Submission,
+    /// A server that wants each recipient answered by itself at the end of the data (RFC 2033).
+    Lmtp,
+}
+
 /// Whether messages may come by BDAT (RFC 3030).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Chunking {
@@ -47,6 +60,8 @@ pub struct SessionConfig {
     pub hostname: String,
     /// Program and version, for `Received`.
     pub software: String,
+    /// Whom it is for.
+    pub kind: Kind,
     /// How much a client may send.
     pub limits: Limits,
     /// What becomes of bare CR and LF.

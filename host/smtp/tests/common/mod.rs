@@ -12,7 +12,7 @@ use wasmail_mail::{Connection, Counters, Domain, ForwardPath, Local, Proxy, Remo
 use wasmail_policy::{
     Answer, Binding, BoxFuture, Chain, Fault, FaultRule, Grant, Hook, HookSet, Outcome, Plugin, Question, Verdict,
 };
-use wasmail_smtp::{Chunking, Limits, LineEndings, Now, SessionConfig};
+use wasmail_smtp::{Chunking, Kind, Limits, LineEndings, Now, SessionConfig};
 
 /// Runs a future whose plugins all answer at once.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -103,6 +103,7 @@ pub(crate) fn config() -> SessionConfig {
         starttls: false,
         auth: None,
         line_endings: LineEndings::Strict,
+        kind: Kind::Smtp,
         chunking: Chunking::Off,
     }
 }
