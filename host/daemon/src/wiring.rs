@@ -12,7 +12,7 @@ use wasmail_server::{
 };
 use wasmail_smtp::{AuthConfig, SessionConfig};
 
-use crate::config::{self, Chunking, DeliveryKind, KeyPath, LineEndings, ListenerKind, Mistakes, ReverseDns, Settings};
+use crate::config::{self, Chunking, DeliveryKind, KeyPath, LineEndings, Listener, ListenerKind, Mistakes, ReverseDns, Settings};
 use crate::plugins::Plugins;
 use crate::{paths, tls};
 
@@ -30,7 +30,7 @@ pub(crate) struct Outfit {
 impl Outfit {
     /// Reads the files, and says what is wrong with them. Only a server that starts makes what is missing.
     pub(crate) fn load(settings: &Settings, make: bool, mistakes: &mut Mistakes) -> Self {
-        let path = settings.auth.users.as_deref().filter(|_| settings.listener.iter().any(|listener| listener.auth));
+        let path = settings.auth.users.as_deref().filter(|_| settings.listener.iter().any(Listener::auth));
         let users = path.and_then(|path| {
             let loaded = Users::load(path);
             loaded.map_err(|error| mistakes.add(&KeyPath::of(&["auth", "users"]), error)).ok()
