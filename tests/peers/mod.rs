@@ -3,6 +3,7 @@
 
 pub(crate) mod clamd;
 pub(crate) mod client;
+pub(crate) mod haproxy;
 pub(crate) mod ledger;
 pub(crate) mod load;
 pub(crate) mod maildir;

@@ -12,7 +12,9 @@ use wasmail_server::{
 };
 use wasmail_smtp::{AuthConfig, SessionConfig};
 
-use crate::config::{self, Chunking, DeliveryKind, KeyPath, LineEndings, Listener, ListenerKind, Mistakes, ReverseDns, Settings};
+use crate::config::{
+    self, Chunking, DeliveryKind, KeyPath, LineEndings, Listener, ListenerKind, Mistakes, ReverseDns, Settings,
+};
 use crate::plugins::Plugins;
 use crate::{paths, tls};
 
@@ -84,6 +86,7 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins, outfit: &Outfi
         chain: Arc::new(chain.with_routes(settings.route.iter().map(|route| route.name.clone()).collect())),
         reverse_dns: reverse_dns(listener.reverse_dns.unwrap_or(settings.dns.reverse)),
         tls: listener_tls(listener.tls(), outfit.tls.as_ref()),
+        proxies: listener.proxies.clone(),
         users: outfit.users.clone().filter(|_| listener.auth()),
         relaying: listener.relaying,
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use wasmail_policy::Chain;
 use wasmail_queue::Policy;
 use wasmail_smtp::SessionConfig;
@@ -55,6 +56,8 @@ pub struct ListenerConfig {
     /// Users whose passwords we know ourselves; others are left to the hook `auth`. They matter where [`SessionConfig::auth`]
     /// lets clients authenticate.
     pub users: Option<Arc<Users>>,
+    /// Peers that speak for others by the PROXY protocol, and must; nobody else may.
+    pub proxies: Vec<IpNet>,
     /// Whether its clients may send to anywhere from the start, because only trusted machines reach it.
     pub relaying: bool,
 }

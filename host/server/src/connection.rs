@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::futures::Notified;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
-use wasmail_mail::{Connection, Counters, Local, Proxy, Remote};
+use wasmail_mail::{Connection, Counters, Local, Proxy, ProxyKind, Remote};
 use wasmail_policy::{Credentials, Decision, Hook, Subject, Verdict};
 use wasmail_smtp::{Commit, Now, Session, Step};
 
@@ -23,6 +23,7 @@ use crate::dns::{Lookup, Named};
 use crate::limits::Place;
 use crate::listener::Listener;
 use crate::log;
+use crate::proxy::{self, Proxied};
 use crate::server::House;
 use crate::stop::{Phase, Stop};
 use crate::users::Judgment;
@@ -34,13 +35,16 @@ use socket::{Goodbye, Socket};
 
 /// Serves one client until it has gone.
 pub(crate) async fn serve(
-    stream: TcpStream,
+    mut stream: TcpStream,
     peer: SocketAddr,
     listener: Arc<Listener>,
     house: Arc<House>,
-    place: Place,
+    mut place: Place,
 ) {
     let mut facts = facts(&stream, peer, &listener);
+    if listener.is_proxy(peer.ip()) && !speaks_for(&mut stream, &mut facts, &listener, &mut place).await {
+        return;
+    }
     let mut socket = Socket::new(stream);
     if let ListenerTls::Implicit(tls) = &listener.tls {
         match socket.start_tls(tls).await {
@@ -71,6 +75,25 @@ pub(crate) async fn serve(
     };
     client.run().await;
     drop(place);
+}
+
+/// Hears from a proxy who its client is; false when there is nobody to serve.
+async fn speaks_for(stream: &mut TcpStream, facts: &mut Connection, listener: &Listener, place: &mut Place) -> bool {
+    let proxied = match proxy::read(stream).await {
+        Ok(proxied) => proxied,
+        Err(error) => {
+            tracing::warn!(target: "wasmail::connection", listener = listener.name, peer = %facts.remote.ip, %error, "no proxy");
+            return false;
+        }
+    };
+    facts.proxy = Proxy { allowed: true, ip: Some(facts.remote.ip), kind: Some(ProxyKind::Haproxy) };
+    if let Some(Proxied { source, destination }) = proxied {
+        facts.remote = Remote::new(source.ip(), source.port());
+        facts.local.ip = wasmail_mail::canonical(destination.ip());
+        facts.local.port = destination.port();
+    }
+    let admitted = place.belongs_to(facts.remote.ip);
+    admitted.map_err(|crowded| listener.turn_away(stream, facts.remote.ip, crowded)).is_ok()
 }
 
 fn facts(stream: &TcpStream, peer: SocketAddr, listener: &Listener) -> Connection {

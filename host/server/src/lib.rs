@@ -12,6 +12,7 @@ mod inject;
 mod limits;
 mod listener;
 mod log;
+mod proxy;
 mod server;
 mod stop;
 mod tls;

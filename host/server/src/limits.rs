@@ -34,18 +34,9 @@ impl Census {
 
     /// Lets a client in, for as long as it keeps the place.
     pub(crate) fn admit(self: &Arc<Self>, ip: IpAddr) -> Result<Place, Crowded> {
-        let net = net(ip);
-        let mut by_net = self.by_net.lock();
-        if self.total.load(Ordering::Relaxed) >= self.limits.total {
-            return Err(Crowded::Total);
-        }
-        let here = by_net.entry(net).or_insert(0);
-        if *here >= self.limits.per_address {
-            return Err(Crowded::Address);
-        }
-        *here += 1;
-        self.total.fetch_add(1, Ordering::Relaxed);
-        Ok(Place { census: Arc::clone(self), net })
+        let mut place = self.admit_proxy()?;
+        place.belongs_to(ip)?;
+        Ok(place)
     }
 
     /// Connections at this moment.
@@ -64,9 +55,22 @@ impl Census {
         }
     }
 
-    fn leave(&self, net: IpAddr) {
+    /// Lets a proxy in, which counts as whoever it speaks for, once that is known.
+    pub(crate) fn admit_proxy(self: &Arc<Self>) -> Result<Place, Crowded> {
+        // As above, so that nobody comes between the look and the count.
+        let _by_net = self.by_net.lock();
+        if self.total.load(Ordering::Relaxed) >= self.limits.total {
+            return Err(Crowded::Total);
+        }
+        self.total.fetch_add(1, Ordering::Relaxed);
+        Ok(Place { census: Arc::clone(self), net: None })
+    }
+
+    fn leave(&self, net: Option<IpAddr>) {
         let mut by_net = self.by_net.lock();
-        if let Some(here) = by_net.get_mut(&net) {
+        if let Some(net) = net
+            && let Some(here) = by_net.get_mut(&net)
+        {
             *here -= 1;
             if *here == 0 {
                 by_net.remove(&net);
@@ -90,7 +94,23 @@ fn net(ip: IpAddr) -> IpAddr {
 #[derive(Debug)]
 pub(crate) struct Place {
     census: Arc<Census>,
-    net: IpAddr,
+    /// None of a proxy that has not said yet whom it speaks for.
+    net: Option<IpAddr>,
+}
+
+impl Place {
+    /// The place is one of this address from now on.
+    pub(crate) fn belongs_to(&mut self, ip: IpAddr) -> Result<(), Crowded> {
+        let net = net(ip);
+        let mut by_net = self.census.by_net.lock();
+        let here = by_net.get(&net).copied().unwrap_or_default();
+        if here >= self.census.limits.per_address {
+            return Err(Crowded::Address);
+        }
+        by_net.insert(net, here + 1);
+        self.net = Some(net);
+        Ok(())
+    }
 }
 
 impl Drop for Place {
@@ -118,6 +138,18 @@ mod tests {
         drop(first);
         assert!(census.admit(ip("192.0.2.1")).is_ok());
         assert_eq!(census.by_net.lock().len(), 2);
+    }
+
+    #[test]
+    fn who_comes_by_a_proxy_counts_as_himself() {
+        let census = Census::new(ConnectionLimits { total: 3, per_address: 1 });
+        let mut places = [census.admit_proxy().unwrap(), census.admit_proxy().unwrap(), census.admit_proxy().unwrap()];
+        assert_eq!(census.admit_proxy().unwrap_err(), Crowded::Total);
+        places[0].belongs_to(ip("192.0.2.1")).unwrap();
+        assert_eq!(places[1].belongs_to(ip("192.0.2.1")), Err(Crowded::Address));
+        places[1].belongs_to(ip("192.0.2.2")).unwrap();
+        drop(places);
+        assert_eq!((census.len(), census.by_net.lock().len()), (0, 0));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use rustix::net::{SendFlags, Shutdown};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -34,10 +35,29 @@ pub(crate) struct Listener {
     pub(crate) relaying: bool,
     pub(crate) tls: ListenerTls,
     pub(crate) users: Option<Arc<Users>>,
+    proxies: Vec<IpNet>,
     address: SocketAddr,
 }
 
 impl Listener {
+    /// Whether this peer is a proxy, which speaks for others.
+    pub(crate) fn is_proxy(&self, peer: IpAddr) -> bool {
+        let peer = wasmail_mail::canonical(peer);
+        self.proxies.iter().any(|net| net.contains(&peer))
+    }
+
+    /// Says 421 as far as that goes without waiting.
+    pub(crate) fn turn_away(&self, stream: &TcpStream, ip: IpAddr, crowded: Crowded) {
+        tracing::info!(target: "wasmail::connection", listener = self.name, %ip, ?crowded, "turned away");
+        let reply = match crowded {
+            Crowded::Total => wasmail_smtp::TOO_MANY_CONNECTIONS,
+            Crowded::Address => wasmail_smtp::TOO_MANY_FROM_ADDRESS,
+        };
+        // A client that hears nothing finds the connection closed, which says the same.
+        let _ = rustix::net::send(stream, reply.as_bytes(), SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        let _ = rustix::net::shutdown(stream, Shutdown::Write);
+    }
+
     /// Our end of a connection. Only behind a wildcard need the kernel be asked.
     pub(crate) fn local_address(&self, stream: &TcpStream) -> SocketAddr {
         if !self.address.ip().is_unspecified() {
@@ -67,9 +87,9 @@ fn bind(config: ListenerConfig, all: &[SocketAddr]) -> Result<Bound, StartError>
     };
     let (socket, address) =
         listen().map_err(|source| StartError::Listen { name: config.name.clone(), address: config.address, source })?;
-    let ListenerConfig { name, session, chain, reverse_dns, tls, users, relaying, .. } = config;
+    let ListenerConfig { name, session, chain, reverse_dns, tls, users, proxies, relaying, .. } = config;
     Ok(Bound {
-        listener: Arc::new(Listener { name, session, chain, reverse_dns, relaying, tls, users, address }),
+        listener: Arc::new(Listener { name, session, chain, reverse_dns, relaying, tls, users, proxies, address }),
         socket,
     })
 }
@@ -110,25 +130,14 @@ impl Bound {
     }
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr, house: &Arc<House>) {
-        match house.census.admit(peer.ip()) {
+        let is_proxy = self.listener.is_proxy(peer.ip());
+        match if is_proxy { house.census.admit_proxy() } else { house.census.admit(peer.ip()) } {
             Ok(place) => {
                 let (listener, house) = (Arc::clone(&self.listener), Arc::clone(house));
                 tokio::spawn(connection::serve(stream, peer, listener, house, place));
             }
-            Err(crowded) => self.turn_away(&stream, peer.ip(), crowded),
+            Err(crowded) => self.listener.turn_away(&stream, peer.ip(), crowded),
         }
-    }
-
-    /// Says 421 as far as that goes without waiting.
-    fn turn_away(&self, stream: &TcpStream, ip: IpAddr, crowded: Crowded) {
-        tracing::info!(target: "wasmail::connection", listener = self.listener.name, %ip, ?crowded, "turned away");
-        let reply = match crowded {
-            Crowded::Total => wasmail_smtp::TOO_MANY_CONNECTIONS,
-            Crowded::Address => wasmail_smtp::TOO_MANY_FROM_ADDRESS,
-        };
-        // A client that hears nothing finds the connection closed, which says the same.
-        let _ = rustix::net::send(stream, reply.as_bytes(), SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
-        let _ = rustix::net::shutdown(stream, Shutdown::Write);
     }
 
     async fn recover(&self, error: &io::Error) {

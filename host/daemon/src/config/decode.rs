@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use super::mistake::Mistakes;
@@ -313,6 +314,16 @@ impl Decode for IpAddr {
 
     fn decode(value: &Value, at: &KeyPath, mistakes: &mut Mistakes) -> Option<Self> {
         parsed(value, at, mistakes, Self::EXPECTED, str::parse)
+    }
+}
+
+impl Decode for IpNet {
+    const EXPECTED: &'static str = "a network such as \"192.0.2.0/24\" or \"2001:db8::/32\", or an IP address";
+
+    fn decode(value: &Value, at: &KeyPath, mistakes: &mut Mistakes) -> Option<Self> {
+        parsed(value, at, mistakes, Self::EXPECTED, |text| {
+            text.parse::<IpNet>().or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error))
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde_json::Value;
 
 use wasmail_server::LaneConfig;
@@ -108,6 +109,8 @@ section! {
         tls: Option<ListenerTls>,
         /// Whether clients may authenticate; as the kind has it when left out.
         auth: Option<bool>,
+        /// Peers that speak for others by the PROXY protocol.
+        proxies: Vec<IpNet> = Vec::new(),
         /// In place of `dns.reverse`.
         reverse_dns: Option<ReverseDns>,
         /// In place of single keys of the section `limits`.

@@ -127,6 +127,7 @@ impl Home {
             reverse_dns,
             tls: ListenerTls::Off,
             users: None,
+            proxies: Vec::new(),
             relaying: false,
         };
         let destination = destination.unwrap_or_else(|| self.to_maildir(MaildirLayout::PerRecipient));
