@@ -121,7 +121,7 @@ pub async fn dmarc(dns: &dyn Dns, header: &HeaderSection, spf: &Spf, dkim: &[Dki
 
 /// The one domain of the authors (section 6.6.1). What has none or several cannot be judged; that is said, so that nobody takes it for
 /// a domain without a policy.
-fn author(header: &HeaderSection) -> Result<String, &'static str> {
+pub(crate) fn author(header: &HeaderSection) -> Result<String, &'static str> {
     let mut fields = header.named("From");
     let (Some(field), None) = (fields.next(), fields.next()) else {
         return Err("there is not exactly one From");

@@ -17,7 +17,7 @@ mod spf;
 mod tags;
 
 pub use arc::{ARC_SETS_MAX, Arc, arc};
-pub use dkim::{Body, Dkim, Message, SIGNATURES_MAX, dkim};
+pub use dkim::{Body, CannotSign, Dkim, Message, PrivateKey, SIGNATURES_MAX, Signer, SigningKey, dkim};
 pub use dmarc::{Disposition, Dmarc, dmarc};
 pub use dns::{Answer, BoxFuture, Dns, Kind, Record, Unanswered};
 pub use report::Results;

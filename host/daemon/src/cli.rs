@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod compile;
+pub(crate) mod dkim;
 pub(crate) mod inspect;
 pub(crate) mod plugin_build;
 pub(crate) mod plugin_new;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     /// Shows the messages that wait for delivery.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Prints the DNS records of the keys that sign mail.
+    Dkim(ConfigArgs),
     /// Keeps the file of users who may authenticate.
     #[command(subcommand)]
     User(UserCommand),

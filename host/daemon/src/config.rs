@@ -73,7 +73,8 @@ fn resolve(settings: &mut Settings, base: &Path) {
     settings.server.data_dir = base.join(&settings.server.data_dir);
     settings.delivery.path = settings.server.data_dir.join(&settings.delivery.path);
     let of_tls = settings.tls.certificates.iter_mut().flat_map(|files| [&mut files.chain, &mut files.key]);
-    for path in of_tls.chain(&mut settings.tls.client_ca) {
+    let of_dkim = settings.dkim.iter_mut().map(|dkim| &mut dkim.key);
+    for path in of_tls.chain(of_dkim).chain(&mut settings.tls.client_ca) {
         *path = base.join(&*path);
     }
     if let Some(users) = &mut settings.auth.users {

@@ -4,6 +4,7 @@ mod banner;
 mod capabilities;
 mod cli;
 mod config;
+mod dkim;
 mod lock;
 mod logs;
 mod out;
@@ -48,6 +49,7 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Plugin(PluginCommand::Inspect(args)) => cli::inspect::run(&args)?,
         Command::Plugin(PluginCommand::Order(args)) => cli::plugin_order::run(&args)?,
         Command::Queue(command) => cli::queue::run(&command)?,
+        Command::Dkim(args) => cli::dkim::run(&args)?,
         Command::User(command) => cli::user::run(&command)?,
         Command::CompileComponent(args) => return Ok(cli::compile::run(&args)),
     }

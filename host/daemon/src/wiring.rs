@@ -8,7 +8,7 @@ use wasmail_policy::Chain;
 use wasmail_queue::{Backoff, Policy};
 use wasmail_server::{
     ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
-    NextHopConfig, ServerConfig, SpoolConfig, Tls, Users,
+    NextHopConfig, ServerConfig, Signer, SigningKey, SpoolConfig, Tls, Users,
 };
 use wasmail_smtp::{AuthConfig, SessionConfig};
 
@@ -16,7 +16,7 @@ use crate::config::{
     self, Chunking, DeliveryKind, KeyPath, LineEndings, Listener, ListenerKind, Mistakes, ReverseDns, Settings,
 };
 use crate::plugins::Plugins;
-use crate::{paths, tls};
+use crate::{dkim, paths, tls};
 
 /// Program and version, as `Received` shows them.
 pub(crate) const SOFTWARE: &str = concat!("wasmail ", env!("CARGO_PKG_VERSION"));
@@ -27,6 +27,8 @@ pub(crate) struct Outfit {
     pub(crate) tls: Option<Arc<Tls>>,
     /// Users, where there is a file of them.
     pub(crate) users: Option<Arc<Users>>,
+    /// Keys that sign.
+    pub(crate) dkim: Vec<Arc<SigningKey>>,
 }
 
 impl Outfit {
@@ -37,7 +39,7 @@ impl Outfit {
             let loaded = Users::load(path);
             loaded.map_err(|error| mistakes.add(&KeyPath::of(&["auth", "users"]), error)).ok()
         });
-        Self { tls: tls::load(settings, make, mistakes), users }
+        Self { tls: tls::load(settings, make, mistakes), users, dkim: dkim::load(settings, mistakes) }
     }
 }
 
@@ -49,6 +51,7 @@ pub(crate) fn server(settings: &Settings, plugins: &Plugins, outfit: &Outfit) ->
         dns: dns(settings),
         spool: SpoolConfig { dir: paths::spool(settings), options: paths::spool_options(settings) },
         delivery: delivery(settings),
+        signer: Signer::new(outfit.dkim.clone()),
         drain_timeout: settings.server.drain_timeout,
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use wasmail_authentication::Signer;
 use wasmail_policy::Chain;
 use wasmail_queue::Policy;
 use wasmail_smtp::SessionConfig;
@@ -27,6 +28,8 @@ pub struct ServerConfig {
     pub spool: SpoolConfig,
     /// Where accepted messages go.
     pub delivery: DeliveryConfig,
+    /// Who signs what comes from ours.
+    pub signer: Signer,
     /// How long a running transaction may go on after the server was told to stop; then its client gets 421.
     ///
     /// 30 seconds by default: service managers kill after 90.

@@ -163,7 +163,7 @@ impl Client<'_, '_> {
                 Step::Ask(hook) => self.ask(hook).await,
                 Step::Body => self.append().await,
                 Step::StartTls => self.start_tls().await,
-                Step::Commit(commit) => self.commit(commit).await,
+                Step::Commit(commit) => self.commit(*commit).await,
                 Step::Discard => self.receiving.discard(),
                 Step::Close => break,
             }
@@ -375,7 +375,7 @@ impl Client<'_, '_> {
         let handling = commit.envelope.handling.clone();
         let transaction = self.session.context().transaction.as_ref();
         let edited = transaction.and_then(|transaction| transaction.edited.clone());
-        let outcome = self.receiving.commit(&self.house.spool, commit, edited).await;
+        let outcome = self.receiving.commit(self.house, commit, edited).await;
         self.now = now();
         let outcome = match outcome {
             Ok(id) => {

@@ -42,11 +42,13 @@ impl Injector {
     pub async fn inject(&self, wish: Wish<'_>) -> Result<SpoolId, InjectError> {
         let (uuid, now) = (uuid::Uuid::now_v7().to_string(), SystemTime::now());
         let message = OwnMessage::new(&self.config, wish, uuid, now).map_err(InjectError::Invalid)?;
-        let OwnMessage { envelope, header, body } = message;
+        let OwnMessage { envelope, mut header, body } = message;
         let mut draft = self.house.spool.draft();
         let drafted = |error| failed(crate::connection::receiving::failed_to_draft(&error));
         draft.append(&body).await.map_err(drafted)?;
         let sealed = draft.seal().await.map_err(drafted)?;
+        let signed = self.house.sign(&mut header, sealed.body()).await;
+        signed.map_err(|error| failed(crate::connection::receiving::failed_to_sign(&envelope.uuid, &error)))?;
         let (uuid, recipients, handling) =
             (envelope.uuid.clone(), envelope.recipients.len(), envelope.handling.clone());
         let id = sealed.commit(envelope, header.into()).await;

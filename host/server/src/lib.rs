@@ -3,6 +3,7 @@
 //! A [`Server`] drives a sans-IO session for each client, keeps accepted messages in the spool, and carries them to a
 //! Maildir or to a next hop. An [`Injector`] takes what plugins send. It knows no configuration file and no wasm: the daemon gives it values and chains.
 
+mod body;
 mod config;
 mod connection;
 mod delivery;
@@ -14,6 +15,7 @@ mod listener;
 mod log;
 mod proxy;
 mod server;
+mod signing;
 mod stop;
 mod tls;
 mod users;
@@ -26,5 +28,7 @@ pub use delivery::{Order, order};
 pub use error::StartError;
 pub use inject::{InjectError, Injector};
 pub use server::{Server, Stopped};
+pub use signing::{DkimKey, DkimKeyError};
 pub use tls::{Certificate, Tls, TlsConfig, TlsError, TlsVersion};
 pub use users::{UserFile, Users, UsersError};
+pub use wasmail_authentication::{Signer, SigningKey};

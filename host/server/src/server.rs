@@ -1,17 +1,21 @@
 //! The whole: starts everything, runs it, ends it in order.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinSet;
+use wasmail_authentication::Signer;
 use wasmail_spool::Spool;
 
+use crate::body::SpooledBody;
 use crate::delivery::{Deliveries, Delivery};
 use crate::dns::Names;
 use crate::inject::Injector;
 use crate::limits::Census;
 use crate::listener::{self, Bound};
+use crate::signing;
 use crate::stop::{Phase, Stop};
 use crate::tls::Tls;
 use crate::{DnsConfig, ListenerConfig, ReverseDns, ServerConfig, StartError};
@@ -34,9 +38,21 @@ pub(crate) struct House {
     /// Longest body that the spool keeps in memory while it is judged.
     pub(crate) inline_max: u64,
     pub(crate) delivery: Deliveries,
+    pub(crate) signer: Signer,
     pub(crate) names: Option<Arc<Names>>,
     pub(crate) census: Arc<Census>,
     pub(crate) stop: Arc<Stop>,
+}
+
+impl House {
+    /// Signs a message of ours, whose header section this is.
+    ///
+    /// # Errors
+    /// When the body cannot be read back.
+    pub(crate) async fn sign(&self, header: &mut Vec<u8>, body: &wasmail_spool::Body) -> io::Result<()> {
+        let body = SpooledBody::new(body.clone(), self.inline_max);
+        signing::sign(&self.signer, header, &body, SystemTime::now()).await
+    }
 }
 
 /// How a server ended.
@@ -66,7 +82,8 @@ impl Server {
         let (spool, recovered) = Spool::open(&config.spool.dir, config.spool.options).map_err(StartError::Spool)?;
         let (deliveries, delivery) = Delivery::new(config.delivery, spool.clone(), recovered, SystemTime::now())?;
         let (census, stop) = (Census::new(limits), Arc::new(Stop::default()));
-        let house = Arc::new(House { spool, inline_max, delivery: deliveries, names, census, stop });
+        let house =
+            Arc::new(House { spool, inline_max, delivery: deliveries, signer: config.signer, names, census, stop });
         let injector = Injector::new(Arc::clone(&house), session);
         Ok(Self { bound, house, delivery, injector, drain_timeout: config.drain_timeout })
     }

@@ -149,7 +149,7 @@ impl Rehearsal {
                 Step::Ask(hook) => self.ask(hook).await,
                 Step::Body => self.store(),
                 Step::StartTls => self.session.secured(pretended(), self.now),
-                Step::Commit(commit) => self.commit(commit).await,
+                Step::Commit(commit) => self.commit(*commit).await,
                 Step::Discard => self.forget(),
             }
             self.ended.extend(self.session.take_ended());

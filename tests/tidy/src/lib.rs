@@ -19,7 +19,17 @@ mod tests {
         ("wasmail-authentication", &["wasmail-mail", "wasmail-mime"]),
         ("wasmail-services", &["wasmail-mail", "wasmail-authentication"]),
         ("wasmail-wasm", &["wasmail-mail", "wasmail-mime", "wasmail-policy", "wasmail-services"]),
-        ("wasmail-server", &["wasmail-mail", "wasmail-policy", "wasmail-smtp", "wasmail-spool", "wasmail-queue"]),
+        (
+            "wasmail-server",
+            &[
+                "wasmail-authentication",
+                "wasmail-mail",
+                "wasmail-policy",
+                "wasmail-smtp",
+                "wasmail-spool",
+                "wasmail-queue",
+            ],
+        ),
     ];
 
     /// Longest source file, tests included, in lines. Longer than an afternoon is two files.

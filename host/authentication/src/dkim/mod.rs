@@ -2,6 +2,7 @@
 
 mod canonical;
 mod key;
+mod sign;
 mod signature;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ use canonical::BodyHash;
 
 pub(crate) use canonical::Canonical;
 pub(crate) use key::{Key, KeyError};
+pub use sign::{CannotSign, PrivateKey, Signer, SigningKey};
 pub(crate) use signature::{Algorithm, Signature, algorithm, filled, key_name, selector, signing_domain, unsigned};
 
 /// Signatures of one message that are judged, those on top first: each costs a question to the DNS, and may cost the whole body.
@@ -182,22 +184,35 @@ pub(crate) fn find_key(records: Result<Vec<Vec<u8>>, Unanswered>) -> Result<Key,
     Err((Verdict::PermError, why))
 }
 
-/// The octets that are signed: the fields that the signature names, of several the lowest first, then itself.
+/// The octets that are signed: the fields that the signature names, then itself.
 pub(crate) fn signed_fields(signature: &Signature, header: &HeaderSection, own: &Field) -> Vec<u8> {
+    let names = signature.fields.iter().map(String::as_str);
+    let mut octets = fields_by_name(header, names, signature.of_header, Some(own));
+    own_field(signature.of_header, own.raw(), &mut octets);
+    octets
+}
+
+/// Fields by their names, of several the lowest first (section 5.4.2). A name without a field left stands for nothing.
+fn fields_by_name<'n>(
+    header: &HeaderSection,
+    names: impl Iterator<Item = &'n str>,
+    canonical: Canonical,
+    except: Option<&Field>,
+) -> Vec<u8> {
     let mut octets = Vec::new();
     let mut used: Vec<(&str, usize)> = Vec::new();
-    for name in &signature.fields {
+    for name in names {
         let at = used.iter().position(|(known, _)| known.eq_ignore_ascii_case(name)).unwrap_or_else(|| {
             used.push((name, 0));
             used.len() - 1
         });
-        let mut of_name = header.fields().iter().rev().filter(|field| field.is(name) && !std::ptr::eq(*field, own));
+        let is_other = |field: &&Field| except.is_none_or(|own| !std::ptr::eq(*field, own));
+        let mut of_name = header.fields().iter().rev().filter(|field| field.is(name)).filter(is_other);
         if let Some(field) = of_name.nth(used[at].1) {
             used[at].1 += 1;
-            signature.of_header.field(field.raw(), &mut octets);
+            canonical.field(field.raw(), &mut octets);
         }
     }
-    own_field(signature.of_header, own.raw(), &mut octets);
     octets
 }
 

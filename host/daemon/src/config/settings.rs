@@ -37,6 +37,8 @@ section! {
         spool: Spool,
         /// Where accepted messages go.
         delivery: Delivery,
+        /// Keys that sign what our users send.
+        dkim: Vec<Dkim> = Vec::new(),
         /// What plugins keep.
         kv: Kv,
         /// Plugins' requests over HTTP.
@@ -221,6 +223,18 @@ choice! {
         V1_2 = "1.2",
         /// RFC 8446.
         V1_3 = "1.3",
+    }
+}
+
+section! {
+    /// A key that signs (RFC 6376).
+    Dkim {
+        /// The domain that takes responsibility.
+        domain: String,
+        /// Where the DNS has the public key.
+        selector: String,
+        /// The file with the private key, counted from the configuration's directory.
+        key: PathBuf,
     }
 }
 

@@ -3,10 +3,11 @@
 use std::io;
 use std::sync::Arc;
 
-use wasmail_policy::{Body, BoxFuture, Pieces};
+use wasmail_policy::{Body, Pieces};
 use wasmail_smtp::{Commit, CommitFailure};
 use wasmail_spool::{CHUNK_LEN, CommitError, Draft, SealedDraft, Spool, SpoolId};
 
+use crate::body::SpooledBody;
 use crate::server::House;
 
 /// What there is of the message.
@@ -38,11 +39,7 @@ impl Receiving {
     pub(super) async fn body(&mut self, house: &House) -> Option<Arc<dyn Body>> {
         self.seal(&house.spool).await;
         let Self::Sealed(sealed, shown) = self else { return None };
-        let body = shown.get_or_insert_with(|| {
-            let body = sealed.body().clone();
-            let in_memory = body.len() <= house.inline_max;
-            Arc::new(ShownBody { body, in_memory })
-        });
+        let body = shown.get_or_insert_with(|| Arc::new(SpooledBody::new(sealed.body().clone(), house.inline_max)));
         Some(Arc::clone(body))
     }
 
@@ -64,20 +61,24 @@ impl Receiving {
     /// Makes the message durable, with the body as it came or as plugins have edited it.
     pub(super) async fn commit(
         &mut self,
-        spool: &Spool,
+        house: &House,
         commit: Commit,
         edited: Option<Arc<Pieces>>,
     ) -> Result<SpoolId, CommitFailure> {
-        self.seal(spool).await;
+        self.seal(&house.spool).await;
         let as_it_came = std::mem::take(self);
         let ready = match edited {
-            Some(edited) if matches!(as_it_came, Self::Sealed(..)) => Self::written_anew(spool, &edited).await,
+            Some(edited) if matches!(as_it_came, Self::Sealed(..)) => Self::written_anew(&house.spool, &edited).await,
             _ => as_it_came,
         };
         match ready {
             Self::Sealed(sealed, _) => {
-                let uuid = commit.envelope.uuid.clone();
-                let committed = sealed.commit(commit.envelope, commit.header.into()).await;
+                let Commit { mut header, envelope, ours } = commit;
+                let uuid = envelope.uuid.clone();
+                if ours {
+                    house.sign(&mut header, sealed.body()).await.map_err(|error| failed_to_sign(&uuid, &error))?;
+                }
+                let committed = sealed.commit(envelope, header.into()).await;
                 committed.map_err(|error| failed_to_commit(&uuid, &error))
             }
             Self::Failed(failure) => Err(failure),
@@ -118,33 +119,15 @@ pub(crate) fn failed_to_draft(error: &io::Error) -> CommitFailure {
     }
 }
 
+pub(crate) fn failed_to_sign(uuid: &str, error: &io::Error) -> CommitFailure {
+    tracing::error!(uuid, %error, "failed to sign a message");
+    CommitFailure::Io
+}
+
 pub(crate) fn failed_to_commit(uuid: &str, error: &CommitError) -> CommitFailure {
     tracing::error!(uuid, %error, "failed to commit a message");
     match error {
         CommitError::Full(_) => CommitFailure::Full,
         CommitError::Io(_) => CommitFailure::Io,
-    }
-}
-
-/// A body of the spool, as policy reads it.
-struct ShownBody {
-    body: wasmail_spool::Body,
-    in_memory: bool,
-}
-
-impl Body for ShownBody {
-    fn len(&self) -> u64 {
-        self.body.len()
-    }
-
-    fn read_at(&self, offset: u64, len: usize) -> BoxFuture<'_, io::Result<Vec<u8>>> {
-        if self.in_memory {
-            return Box::pin(async move { self.body.read_at(offset, len).map(Into::into) });
-        }
-        let body = self.body.clone();
-        Box::pin(async move {
-            let read = tokio::task::spawn_blocking(move || body.read_at(offset, len));
-            read.await.map_err(io::Error::other)?.map(Into::into)
-        })
     }
 }

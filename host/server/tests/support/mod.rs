@@ -16,6 +16,7 @@ use wasmail_policy::{
     Verdict,
 };
 use wasmail_queue::{Backoff, Policy};
+use wasmail_server::Signer;
 use wasmail_server::{
     ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
     MaildirLayout, NextHopConfig, ReverseDns, Server, ServerConfig, SpoolConfig, StartError, Stopped,
@@ -142,6 +143,7 @@ impl Home {
                 routes: routes.into_iter().map(|(name, destination)| (name, lane(destination))).collect(),
                 orders: self.orders(),
             },
+            signer: Signer::default(),
             drain_timeout,
         })
     }

@@ -329,7 +329,7 @@ impl Session {
             header.extend(trace::missing(&facts.header, &facts.uuid, &self.config.hostname, now.wall));
         }
         header.extend_from_slice(b"\r\n");
-        Step::Commit(Commit { header, envelope: facts.envelope() })
+        Step::Commit(Box::new(Commit { header, envelope: facts.envelope(), ours: facts.relaying }))
     }
 
     /// Octets of memory that are held for input and output.

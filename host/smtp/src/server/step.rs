@@ -86,7 +86,7 @@ pub enum Step {
     /// Write the output, hold a TLS handshake (RFC 3207), then call [`super::Session::secured`]; when it fails, close.
     StartTls,
     /// Make the message durable, then call [`super::Session::committed`].
-    Commit(Commit),
+    Commit(Box<Commit>),
     /// Drop the draft if one was begun, step again.
     Discard,
     /// Write the output, then close. A client that is still sending loses the last reply when octets stay unread, so
@@ -101,6 +101,8 @@ pub struct Commit {
     pub header: Vec<u8>,
     /// Who sent it and who is to have it.
     pub envelope: Envelope,
+    /// It comes from one of ours, for whom we relay: its domain's keys may sign it.
+    pub ours: bool,
 }
 
 /// Why a message could not be made durable.
