@@ -51,8 +51,12 @@ fn home(config: &str) -> Home {
     home
 }
 
+/// The interpreter that Debian's modules are for; another may stand before it in `PATH`.
+const PYTHON: &str = "/usr/bin/python3";
+
 fn dkimpy() -> bool {
-    let found = run(command("python3").args(["-c", "import dkim, nacl"]), b"", PATIENCE).status.success();
+    let found = Path::new(PYTHON).exists()
+        && run(Command::new(PYTHON).args(["-c", "import dkim, nacl"]), b"", PATIENCE).status.success();
     found || pass_over("python3-dkim and python3-nacl not installed")
 }
 
@@ -68,12 +72,12 @@ fn judged(server: &Server, message: &Path) -> String {
     let zone = server.home().config().with_file_name("zone");
     fs::write(&zone, run(&mut server.home().command(&["dkim"]), b"", PATIENCE).well().stdout)
         .expect("it can be written");
-    run(command("python3").args(["-c", VERIFIER]).arg(zone).arg(message), b"", PATIENCE).well().text()
+    run(Command::new(PYTHON).args(["-c", VERIFIER]).arg(zone).arg(message), b"", PATIENCE).well().text()
 }
 
 #[test]
 fn what_users_send_is_signed_by_every_key_of_their_domain() {
-    if !here(&["swaks", "openssl", "python3"]) || !dkimpy() {
+    if !here(&["swaks", "openssl"]) || !dkimpy() {
         return;
     }
     let server = home(CONFIG).start();
@@ -128,7 +132,7 @@ fn keys_that_cannot_sign_are_named() {
         "it is no domain",
         "d._domainkey.example.test has another key already",
         "there is no private key in it",
-        "6 mistakes in the configuration",
+        "5 mistakes in the configuration",
     ] {
         assert!(checked.stderr.contains(said), "{said}:\n{}", checked.stderr);
     }
