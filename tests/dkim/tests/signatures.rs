@@ -25,7 +25,7 @@ use wasmail_mime::edit::{Banner, Replacement};
 use wasmail_policy::{
     Answer, Binding, BoxFuture, Chain, FaultRule, Grant, Hook, HookSet, Mutation, Outcome, Plugin, Question, Verdict,
 };
-use wasmail_smtp::{Limits, LineEndings, Now, Rehearsal, SessionConfig};
+use wasmail_smtp::{Chunking, Kind, Limits, LineEndings, Now, Rehearsal, SessionConfig};
 
 /// The pair of keys of RFC 8463 section A.2.
 const SEED: &[u8] = b"\x9d\x61\xb1\x9d\xef\xfd\x5a\x60\xba\x84\x4a\xf4\x92\xec\x2c\xc4\x44\x49\xc5\x69\x7b\x32\x69\x19\x70\x3b\xac\x03\x1c\xae\x7f\x60";
@@ -74,9 +74,11 @@ fn through(message: &str, mutations: Vec<Mutation>) -> Vec<u8> {
     };
     let config = SessionConfig {
         starttls: false,
-            auth: None,
+        auth: None,
         limits: Limits::default(),
         line_endings: LineEndings::Strict,
+        kind: Kind::Smtp,
+        chunking: Chunking::Off,
         hostname: "mx.example.test".into(),
         software: "wasmail".into(),
     };
