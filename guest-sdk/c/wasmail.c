@@ -295,17 +295,24 @@ const wm_plugin_results *wm_results_of(const wm_results *results, const char *pl
     return NULL;
 }
 
-static const wasmail_policy_types_user_password_t *shown(const wm_auth_attempt *attempt) {
-    bool password = attempt->credentials.is_some && attempt->credentials.val.tag == WASMAIL_POLICY_TYPES_CREDENTIALS_PASSWORD;
-    return password ? &attempt->credentials.val.val.password : NULL;
+static bool has_shown(const wm_auth_attempt *attempt, uint8_t tag) {
+    return attempt->credentials.is_some && attempt->credentials.val.tag == tag;
 }
 
 wm_str wm_user(const wm_auth_attempt *attempt) {
-    return shown(attempt) ? shown(attempt)->user : NOTHING;
+    if (has_shown(attempt, WASMAIL_POLICY_TYPES_CREDENTIALS_PASSWORD)) return attempt->credentials.val.val.password.user;
+    if (has_shown(attempt, WASMAIL_POLICY_TYPES_CREDENTIALS_TOKEN)) return attempt->credentials.val.val.token.user;
+    return NOTHING;
 }
 
 wm_str wm_password(const wm_auth_attempt *attempt) {
-    return shown(attempt) ? shown(attempt)->password : NOTHING;
+    bool password = has_shown(attempt, WASMAIL_POLICY_TYPES_CREDENTIALS_PASSWORD);
+    return password ? attempt->credentials.val.val.password.password : NOTHING;
+}
+
+wm_str wm_token(const wm_auth_attempt *attempt) {
+    bool token = has_shown(attempt, WASMAIL_POLICY_TYPES_CREDENTIALS_TOKEN);
+    return token ? attempt->credentials.val.val.token.token : NOTHING;
 }
 
 static plugin_list_string_t values(const char *name) {

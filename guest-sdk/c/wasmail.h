@@ -80,9 +80,10 @@ long long wm_note_int(const wm_notes *notes, const char *pointer, long long othe
 /* What a plugin recorded, or NULL. */
 const wm_plugin_results *wm_results_of(const wm_results *results, const char *plugin);
 
-/* The user's name and the password; ptr is NULL without the grant `credentials`. */
+/* The user's name, and either the password or the token (RFC 7628); ptr is NULL without the grant `credentials`. */
 wm_str wm_user(const wm_auth_attempt *attempt);
 wm_str wm_password(const wm_auth_attempt *attempt);
+wm_str wm_token(const wm_auth_attempt *attempt);
 
 /* The message, at part, data-post, queue and queue-outbound; to read it elsewhere traps. There is more of it in plugin.h:
  * the functions wasmail_policy_message_*. */
@@ -246,7 +247,7 @@ void wm_end_call(wm_connection *c, wm_transaction *t, wm_recipient *r);
 #define WM_QUEUE(c, t) WM_T_HOOK_(queue, replying_outcome, c, t)
 #define WM_QUEUE_OUTBOUND(c, t) WM_T_HOOK_(queue_outbound, replying_outcome, c, t)
 
-/* wm_user and wm_password show what the client has shown. */
+/* wm_user, wm_password and wm_token show what the client has shown. */
 #define WM_AUTH(c, a)                                                                                                   \
     static wm_outcome wm_on_auth(const wm_connection *c, const wm_auth_attempt *a);                                     \
     void exports_wasmail_policy_hook_auth_auth(wm_connection *c_, wm_auth_attempt *a_,                                  \

@@ -141,7 +141,10 @@ export const message: {
 export interface AuthAttempt {
   mechanism: string;
   /** None without the grant `credentials`. */
-  credentials: { tag: "password"; val: { user: string; password: string } } | null;
+  credentials:
+    | { tag: "password"; val: { user: string; password: string } }
+    | { tag: "token"; val: { user: string; token: string } }
+    | null;
 }
 export interface Denial {
   hook: string;

@@ -3,6 +3,8 @@ package wasmail
 import (
 	"encoding/json"
 	"strings"
+
+	types "wasmail/bindings/wasmail_policy_types"
 )
 
 // Note is the value of a note that the manifest asks for, of a connection's or a transaction's Notes. It is the zero value
@@ -43,11 +45,20 @@ func LocalPart(address string) string {
 	return address
 }
 
-// Credentials are what the client has shown; ok is false without the grant credentials.
+// Credentials are the user's name and the password; ok is false without the grant credentials, or when it is a token.
 func Credentials(a *AuthAttempt) (user, password string, ok bool) {
-	if a.Credentials.IsNone() {
+	if a.Credentials.IsNone() || a.Credentials.Some().Tag() != types.CredentialsPassword {
 		return "", "", false
 	}
 	shown := a.Credentials.Some().Password()
 	return shown.User, shown.Password, true
+}
+
+// Token is the user's name and the token (RFC 7628); ok is false without the grant credentials, or when it is a password.
+func Token(a *AuthAttempt) (user, token string, ok bool) {
+	if a.Credentials.IsNone() || a.Credentials.Some().Tag() != types.CredentialsToken {
+		return "", "", false
+	}
+	shown := a.Credentials.Some().Token()
+	return shown.User, shown.Token, true
 }

@@ -42,7 +42,7 @@ from .answer import (
     overturn,
     read_as,
 )
-from .facts import credentials, domain, local_part, note, results
+from .facts import credentials, domain, local_part, note, results, token
 from .log import log
 from .manifest import Footprint, Manifest
 
@@ -85,4 +85,5 @@ __all__ = [
     "overturn",
     "read_as",
     "results",
+    "token",
 ]

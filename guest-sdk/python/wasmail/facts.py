@@ -3,7 +3,7 @@
 import json
 from typing import Any, Optional, Union
 
-from wit_world.imports.types import AuthAttempt, Connection, PluginResults, Transaction
+from wit_world.imports.types import AuthAttempt, Connection, Credentials_Password, Credentials_Token, PluginResults, Transaction
 
 
 def note(of: Union[Connection, Transaction], pointer: str, default: Any = None) -> Any:
@@ -23,9 +23,15 @@ def results(of: Union[Connection, Transaction], plugin: str) -> Optional[PluginR
 
 
 def credentials(attempt: AuthAttempt) -> Optional[tuple[str, str]]:
-    """The user's name and the password; nothing without the grant `credentials`."""
+    """The user's name and the password; nothing without the grant `credentials`, or when it is a token."""
     shown = attempt.credentials
-    return None if shown is None else (shown.value.user, shown.value.password)
+    return (shown.value.user, shown.value.password) if isinstance(shown, Credentials_Password) else None
+
+
+def token(attempt: AuthAttempt) -> Optional[tuple[str, str]]:
+    """The user's name and the token (RFC 7628); nothing without the grant `credentials`, or when it is a password."""
+    shown = attempt.credentials
+    return (shown.value.user, shown.value.token) if isinstance(shown, Credentials_Token) else None
 
 
 def domain(address: str) -> str:

@@ -17,7 +17,7 @@ use wasmail_wasm::{
 
 use crate::capabilities::Services;
 use crate::cli::compile;
-use crate::config::{self, Instance, KeyPath, Loaded, Mistakes, OnFault, Plugin, Settings, Size, nearest};
+use crate::config::{self, Instance, KeyPath, Loaded, Mechanism, Mistakes, OnFault, Plugin, Settings, Size, nearest};
 use crate::paths;
 use crate::wiring::Outfit;
 
@@ -133,12 +133,21 @@ pub(crate) async fn load(loaded: &mut Loaded, cache: Option<&Path>, store: Optio
 fn nobody_vouches(settings: &Settings, plugins: &Plugins, mistakes: &mut Mistakes) {
     let vouches =
         |plugin: &LoadedPlugin| plugin.info().hooks.contains(Hook::Auth) && plugin.grants.has(Grant::Credentials);
+    let mechanisms = &settings.auth.mechanisms;
+    let tokens = mechanisms.iter().any(|mechanism| mechanism.is_token());
+    // Those who have issued a certificate have vouched for it.
+    let enough = settings.auth.users.is_some() || mechanisms.contains(&Mechanism::External);
     for (index, listener) in settings.listener.iter().enumerate().filter(|(_, listener)| listener.auth()) {
-        let users = settings.auth.users.is_some();
-        if !users && !plugins.in_order(listener.plugins.as_deref()).into_iter().any(vouches) {
+        if plugins.in_order(listener.plugins.as_deref()).into_iter().any(vouches) {
+            continue;
+        }
+        let at = KeyPath::of(&["listener"]).index(index).key("auth");
+        let by_plugin = "add a plugin with the hook `auth` and grants = [\"credentials\"]";
+        if !enough {
             let what = "nobody here vouches for clients: every password is refused";
-            let help = "name a file in auth.users, or add a plugin with the hook `auth` and grants = [\"credentials\"]";
-            mistakes.add_with_help(&KeyPath::of(&["listener"]).index(index).key("auth"), what, help);
+            mistakes.add_with_help(&at, what, format!("name a file in auth.users, or {by_plugin}"));
+        } else if tokens {
+            mistakes.add_with_help(&at, "nobody here judges tokens: every one is refused", by_plugin);
         }
     }
 }

@@ -36,10 +36,20 @@ impl Outfit {
     pub(crate) fn load(settings: &Settings, make: bool, mistakes: &mut Mistakes) -> Self {
         let path = settings.auth.users.as_deref().filter(|_| settings.listener.iter().any(Listener::auth));
         let users = path.and_then(|path| {
-            let loaded = Users::load(path);
-            loaded.map_err(|error| mistakes.add(&KeyPath::of(&["auth", "users"]), error)).ok()
+            let (loaded, at) = (Users::load(path), KeyPath::of(&["auth", "users"]));
+            loaded.map_err(|error| mistakes.add(&at, error)).ok().inspect(|users| scram(settings, users, mistakes))
         });
         Self { tls: tls::load(settings, make, mistakes), users, dkim: dkim::load(settings, mistakes) }
+    }
+}
+
+/// Who was added before SCRAM was offered has no verifier: clients that prefer it would fail.
+fn scram(settings: &Settings, users: &Users, mistakes: &mut Mistakes) {
+    let without = users.without_scram();
+    if settings.auth.offers_scram() && without > 0 {
+        let what =
+            format!("users who cannot authenticate by SCRAM: {without}; their clients may not try anything else");
+        mistakes.warn(&KeyPath::of(&["auth", "mechanisms"]), what, "give them passwords anew by `wasmail user add`");
     }
 }
 
@@ -106,6 +116,11 @@ fn listener_tls(wanted: config::ListenerTls, tls: Option<&Arc<Tls>>) -> Listener
 
 fn auth(auth: &config::Auth) -> AuthConfig {
     let mechanism = |mechanism: &config::Mechanism| match mechanism {
+        config::Mechanism::ScramSha256Plus => wasmail_smtp::Mechanism::ScramSha256Plus,
+        config::Mechanism::ScramSha256 => wasmail_smtp::Mechanism::ScramSha256,
+        config::Mechanism::OauthBearer => wasmail_smtp::Mechanism::OauthBearer,
+        config::Mechanism::Xoauth2 => wasmail_smtp::Mechanism::Xoauth2,
+        config::Mechanism::External => wasmail_smtp::Mechanism::External,
         config::Mechanism::Plain => wasmail_smtp::Mechanism::Plain,
         config::Mechanism::Login => wasmail_smtp::Mechanism::Login,
     };

@@ -148,6 +148,10 @@ pub struct Tls {
     pub sni: Option<String>,
     /// The client's certificate, DER.
     pub peer_certificate: Option<Vec<u8>>,
+    /// Whom that names: its addresses, else its common name.
+    pub names: Vec<String>,
+    /// What is known at both ends of this connection and nowhere else (RFC 9266); none before TLS 1.3. Policy does not see it.
+    pub exporter: Option<[u8; 32]>,
 }
 
 /// Who the client has proven to be (RFC 4954).

@@ -380,7 +380,11 @@ mod tests {
             let grants = granted.then_some(Grant::Credentials).into_iter().collect();
             let chain = Chain::new(vec![Binding { grants, ..binding("vouches", FaultRule::Defer, Vouches) }]);
             let mut context = Context::new(connection());
-            let credentials = Credentials { mechanism: "PLAIN", user: "tim".into(), password: "tanstaaf".into() };
+            let credentials = Credentials {
+                mechanism: "PLAIN",
+                user: "tim".into(),
+                secret: crate::Secret::Password("tanstaaf".into()),
+            };
             context.subject = Subject::Credentials(credentials);
             let decision = block_on(chain.ask(Hook::Auth, &mut context, None));
             assert_eq!((decision.verdict == Verdict::Accept(None), decision.fault), (granted, !granted));

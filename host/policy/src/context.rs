@@ -115,8 +115,27 @@ pub struct Credentials {
     pub mechanism: &'static str,
     /// Who the client says that it is: the authentication identity (RFC 4616).
     pub user: String,
-    /// The password.
-    pub password: String,
+    /// What it shows to prove that.
+    pub secret: Secret,
+}
+
+/// What a client shows to prove who it is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// A password.
+    Password(String),
+    /// A token (RFC 6750) that somebody else has given to the user.
+    Token(String),
+}
+
+/// Without the secret, as [`Credentials`].
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Password(_) => "Password",
+            Self::Token(_) => "Token",
+        })
+    }
 }
 
 /// Without the secret: what is printed may land in a log.

@@ -26,7 +26,7 @@ mod verdict;
 
 pub use apply::{PartError, Rejected, Why};
 pub use chain::{Binding, Chain, Decision, FaultRule};
-pub use context::{Context, Credentials, Denial, Fate, Step, Subject, Trail, TransactionContext};
+pub use context::{Context, Credentials, Denial, Fate, Secret, Step, Subject, Trail, TransactionContext};
 pub use fault::Fault;
 pub use findings::{AsItCame, Findings, Found};
 pub use footprint::{Fact, Facts, Footprint, Undeclared};

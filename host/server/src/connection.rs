@@ -16,7 +16,7 @@ use tokio::sync::futures::Notified;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 use wasmail_mail::{Connection, Counters, Local, Proxy, ProxyKind, Remote};
-use wasmail_policy::{Credentials, Decision, Hook, Subject, Verdict};
+use wasmail_policy::{Credentials, Decision, Hook, Secret, Subject, Verdict};
 use wasmail_smtp::{Commit, Now, Session, Step};
 
 use crate::dns::{Lookup, Named};
@@ -162,6 +162,8 @@ impl Client<'_, '_> {
                 Step::Read => self.read(&mut buffer).await,
                 Step::Ask(hook) => self.ask(hook).await,
                 Step::Body => self.append().await,
+                Step::Verifier(user) => self.look_up(&user),
+                Step::Pause(time) => self.pause(time).await,
                 Step::StartTls => self.start_tls().await,
                 Step::Commit(commit) => self.commit(*commit).await,
                 Step::Discard => self.receiving.discard(),
@@ -320,9 +322,8 @@ impl Client<'_, '_> {
     /// Whether a client has shown the password of one of the listener's own users. Who is none may be known to policy.
     async fn judge_user(&self) -> Option<Decision> {
         let users = self.listener.users.as_ref()?;
-        let Subject::Credentials(Credentials { user, password, .. }) = &self.session.context().subject else {
-            return None;
-        };
+        let Subject::Credentials(credentials) = &self.session.context().subject else { return None };
+        let Credentials { user, secret: Secret::Password(password), .. } = credentials else { return None };
         let verdict = match users.judge(user, password).await {
             Judgment::Right => Verdict::Accept(None),
             Judgment::Wrong => Verdict::Deny(None),
@@ -330,6 +331,18 @@ impl Client<'_, '_> {
             Judgment::Unknown => Verdict::Next,
         };
         Some(Decision { verdict, by: None, fault: false })
+    }
+
+    /// For who is not there, or has a hash only, another stands in: nobody learns who is there.
+    fn look_up(&mut self, user: &str) {
+        let verifier = self.listener.users.as_ref().map(|users| users.verifier(user));
+        self.session.verifier(verifier, self.now);
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        self.wait_before_reply(time).await;
+        self.now = now();
+        self.session.paused(self.now);
     }
 
     /// What plugins asked for and guesses cost, ended early when the server closes.

@@ -22,7 +22,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use wasmail_mail::Tls as Facts;
+use x509_parser::extensions::GeneralName;
+use x509_parser::parse_x509_certificate;
 
+/// Longest name of a client's that is believed, in octets, as RFC 4616 has it for users.
+const NAME_MAX: usize = 255;
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(60);
 
@@ -183,7 +187,34 @@ fn facts(stream: &TlsStream<TcpStream>) -> Facts {
         cipher: cipher.unwrap_or_default().replacen("TLS13_", "TLS_", 1),
         sni: session.server_name().map(str::to_owned),
         peer_certificate: peer.map(|certificate| certificate.to_vec()),
+        names: peer.map(|certificate| names(certificate)).unwrap_or_default(),
+        exporter: exporter(session),
     }
+}
+
+/// What RFC 9266 binds to. Older versions need a further extension to make it sound (section 4.2), so they have none.
+fn exporter(session: &rustls::ServerConnection) -> Option<[u8; 32]> {
+    let is_new = session.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
+    is_new.then(|| session.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None).ok()).flatten()
+}
+
+/// Whom a client's certificate names: the addresses among its subject's alternative names (RFC 5280 section 4.2.1.6), else its common
+/// name.
+fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return Vec::new() };
+    let alternatives = certificate.subject_alternative_name().ok().flatten();
+    let addresses = alternatives.iter().flat_map(|found| &found.value.general_names).filter_map(|name| match name {
+        GeneralName::RFC822Name(address) => Some((*address).to_owned()),
+        _ => None,
+    });
+    let mut names: Vec<String> = addresses.collect();
+    if names.is_empty() {
+        let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok().map(str::to_owned));
+        names.extend(common);
+    }
+    // They go into logs and a header field.
+    names.retain(|name| (1..=NAME_MAX).contains(&name.len()) && !name.chars().any(char::is_control));
+    names
 }
 
 /// How the files look, so that a change is seen.

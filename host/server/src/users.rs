@@ -1,8 +1,9 @@
-//! Users who may authenticate: a file with a line for each, of name and password hash.
+//! Users who may authenticate: a file with a line for each, of name, password hash, and perhaps a verifier for SCRAM.
 //!
 //! ```text
 //! # comment
 //! tim<TAB>$argon2id$v=19$m=19456,t=2,p=1$...
+//! eva<TAB>$argon2id$v=19$m=19456,t=2,p=1$...<TAB>SCRAM-SHA-256$100000:...$...:...
 //! ```
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use wasmail_smtp::ScramVerifier;
 
 /// Longest name, in octets, as RFC 4616 §2 has it.
 const NAME_MAX: usize = 255;
@@ -59,7 +61,13 @@ pub enum UsersError {
 /// The users of a file, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserFile {
-    hashes: BTreeMap<String, String>,
+    users: BTreeMap<String, User>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct User {
+    hash: String,
+    scram: Option<ScramVerifier>,
 }
 
 impl UserFile {
@@ -76,48 +84,58 @@ impl UserFile {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, UsersError> {
-        let mut hashes = BTreeMap::new();
+        let mut users = BTreeMap::new();
         for (at, line) in text.lines().enumerate() {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let wrong = |why| UsersError::Line { path: path.to_owned(), line: at + 1, why };
-            let (name, hash) = line.split_once('\t').ok_or_else(|| wrong("expected a name, a tab, a hash"))?;
+            let (name, rest) = line.split_once('\t').ok_or_else(|| wrong("expected a name, a tab, a hash"))?;
+            let (hash, verifier) = rest.split_once('\t').map_or((rest, None), |(hash, rest)| (hash, Some(rest)));
             if !is_name(name) {
                 return Err(wrong("the name is none"));
             }
             if !is_hash(hash) {
                 return Err(wrong("the hash is none of argon2"));
             }
-            if hashes.insert(name.to_owned(), hash.to_owned()).is_some() {
+            let scram = verifier
+                .map(|text| ScramVerifier::parse(text).ok_or_else(|| wrong("the verifier is none of SCRAM-SHA-256")));
+            let user = User { hash: hash.to_owned(), scram: scram.transpose()? };
+            if users.insert(name.to_owned(), user).is_some() {
                 return Err(wrong("the name stands there twice"));
             }
-            if hashes.len() > USERS_MAX {
+            if users.len() > USERS_MAX {
                 return Err(UsersError::TooMany { path: path.to_owned() });
             }
         }
-        Ok(Self { hashes })
+        Ok(Self { users })
     }
 
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.hashes.keys().map(String::as_str)
+        self.users.keys().map(String::as_str)
     }
 
-    /// Gives a user a password; whether the user is new.
+    /// Those who have no verifier, and so cannot authenticate by SCRAM.
+    pub fn without_scram(&self) -> impl Iterator<Item = &str> {
+        self.users.iter().filter(|(_, user)| user.scram.is_none()).map(|(name, _)| name.as_str())
+    }
+
+    /// Gives a user a password, with a verifier if SCRAM is spoken; whether the user is new.
     ///
     /// # Errors
     /// When the name cannot stand in the file.
-    pub fn set(&mut self, name: &str, password: &str) -> Result<bool, UsersError> {
+    pub fn set(&mut self, name: &str, password: &str, scram: bool) -> Result<bool, UsersError> {
         if !is_name(name) {
             return Err(UsersError::Name(name.to_owned()));
         }
-        Ok(self.hashes.insert(name.to_owned(), hash(password)?).is_none())
+        let user = User { hash: hash(password)?, scram: scram.then(|| verifier(password)) };
+        Ok(self.users.insert(name.to_owned(), user).is_none())
     }
 
     /// Forgets a user; whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
-        self.hashes.remove(name).is_some()
+        self.users.remove(name).is_some()
     }
 
     /// Writes the file, whole or not at all. Only its owner may read it.
@@ -125,9 +143,13 @@ impl UserFile {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), UsersError> {
-        let lines = self.hashes.iter().map(|(name, hash)| format!("{name}\t{hash}\n"));
-        let text =
-            "# Users: a name, a tab, a hash. `wasmail user` writes it.\n".to_owned() + &lines.collect::<String>();
+        let lines = self.users.iter().map(|(name, user)| match &user.scram {
+            Some(scram) => format!("{name}\t{}\t{scram}\n", user.hash),
+            None => format!("{name}\t{}\n", user.hash),
+        });
+        let text = "# Users: a name, a tab, a hash, and for SCRAM a tab and a verifier. `wasmail user` writes it.\n"
+            .to_owned()
+            + &lines.collect::<String>();
         replace(path, &text).map_err(|source| UsersError::Io { path: path.to_owned(), source })
     }
 }
@@ -145,6 +167,13 @@ fn hash(password: &str) -> Result<String, UsersError> {
     // 122 random bits; 16 octets are what RFC 9106 recommends.
     let salt = uuid::Uuid::new_v4();
     Ok(argon2::hash_encoded(password.as_bytes(), salt.as_bytes(), &config)?)
+}
+
+/// What SCRAM keeps of a password, with a salt of its own.
+fn verifier(password: &str) -> ScramVerifier {
+    // Clients prepare it like this (RFC 5802 section 2.2); what cannot be prepared they send as it is.
+    let prepared = stringprep::saslprep(password).unwrap_or(password.into());
+    ScramVerifier::new(&prepared, uuid::Uuid::new_v4().as_bytes(), ScramVerifier::ITERATIONS)
 }
 
 /// Whether it looks as argon2 writes them: variant, version, costs, salt, hash. To verify all of a large file would take hours.
@@ -215,7 +244,7 @@ impl Users {
     /// who is there.
     pub(crate) async fn judge(&self, user: &str, password: &str) -> Judgment {
         let file = self.current();
-        let hash = file.hashes.get(user).cloned();
+        let hash = file.users.get(user).map(|user| user.hash.clone());
         let (known, hash) = (hash.is_some(), hash.unwrap_or_else(|| decoy().to_owned()));
         let password = password.to_owned();
         // The semaphore is never closed; were it, there would be nothing to wait for.
@@ -228,6 +257,19 @@ impl Users {
             (true, Ok(true)) => Judgment::Right,
             (true, _) => Judgment::Wrong,
         }
+    }
+
+    /// What is kept of this user's password for SCRAM. For who is unknown, or has a hash only, it is one that no password has.
+    pub(crate) fn verifier(&self, user: &str) -> ScramVerifier {
+        let file = self.current();
+        let known = file.users.get(user).and_then(|user| user.scram.clone());
+        known.unwrap_or_else(|| ScramVerifier::decoy(user, decoy().as_bytes()))
+    }
+
+    /// How many users cannot authenticate by SCRAM.
+    #[must_use]
+    pub fn without_scram(&self) -> usize {
+        self.current().without_scram().count()
     }
 
     /// The users as the file has them now. A broken file leaves those that were known.
@@ -272,6 +314,7 @@ mod tests {
             (format!("\t{hash}\n"), "users:1: the name is none"),
             (format!("a b\t{hash}\n"), "users:1: the name is none"),
             ("tim\tsecret\n".to_owned(), "users:1: the hash is none of argon2"),
+            (format!("tim\t{hash}\tSCRAM-SHA-1$x\n"), "users:1: the verifier is none of SCRAM-SHA-256"),
             (format!("tim\t{hash}\ntim\t{hash}\n"), "users:2: the name stands there twice"),
         ] {
             assert_eq!(parse(&text), Err(error.to_owned()));
@@ -284,10 +327,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("users");
         let mut file = UserFile::read(&path).unwrap();
-        assert!(file.set("tim", "a").unwrap() && file.set("eva@example.test", "b").unwrap());
-        assert!(!file.set("tim", "c").unwrap(), "it is a new password of the same user");
+        assert!(file.set("tim", "a", false).unwrap() && file.set("eva@example.test", "b", true).unwrap());
+        assert!(!file.set("tim", "c", true).unwrap(), "it is a new password of the same user");
         for name in ["", "a b", "#x", "a\tb", &"x".repeat(256)] {
-            assert!(file.set(name, "x").is_err(), "{name}");
+            assert!(file.set(name, "x", false).is_err(), "{name}");
         }
         file.write(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -304,7 +347,7 @@ mod tests {
         let users = Users::load(&path).unwrap();
         assert_eq!(users.judge("tim", "a").await, Judgment::Unknown);
         let mut file = UserFile::default();
-        file.set("tim", "a").unwrap();
+        file.set("tim", "a", false).unwrap();
         file.write(&path).unwrap();
         assert_eq!(users.judge("tim", "a").await, Judgment::Right);
         assert_eq!(users.judge("tim", "A").await, Judgment::Wrong);

@@ -21,7 +21,7 @@ pub use command::{AuthCommand, Command, CommandError, Mail};
 pub use limits::Limits;
 pub use rehearsal::{Message, Rehearsal};
 pub use replies::{TOO_MANY_CONNECTIONS, TOO_MANY_FROM_ADDRESS};
-pub use sasl::Mechanism;
+pub use sasl::{Mechanism, ScramVerifier};
 pub use server::{
     AuthConfig, Chunking, Commit, CommitFailure, Ended, Iprev, Kind, LineEndings, Now, Session, SessionConfig, Step,
 };

@@ -12,7 +12,7 @@ use crate::{Commit, CommitFailure, Ended, Now, Session, SessionConfig, Step};
 /// TLS of which only the facts are there.
 fn pretended() -> Tls {
     let (version, cipher) = ("TLSv1.3".to_owned(), "TLS_AES_128_GCM_SHA256".to_owned());
-    Tls { version, cipher, sni: None, peer_certificate: None }
+    Tls { version, cipher, sni: None, peer_certificate: None, names: Vec::new(), exporter: None }
 }
 
 /// A message that a rehearsal accepted.
@@ -148,6 +148,13 @@ impl Rehearsal {
                 }
                 Step::Ask(hook) => self.ask(hook).await,
                 Step::Body => self.store(),
+                // Nobody is known here by more than what a chain judges.
+                Step::Verifier(_) => self.session.verifier(None, self.now),
+                Step::Pause(time) => {
+                    self.delayed += time;
+                    self.pass(time);
+                    self.session.paused(self.now);
+                }
                 Step::StartTls => self.session.secured(pretended(), self.now),
                 Step::Commit(commit) => self.commit(*commit).await,
                 Step::Discard => self.forget(),

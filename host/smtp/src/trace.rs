@@ -251,7 +251,14 @@ mod tests {
         let mut connection = greeted();
         assert_eq!(protocol(&connection, false), "ESMTP");
         assert_eq!(protocol(&connection, true), "UTF8SMTP");
-        connection.tls = Some(Tls { version: "TLSv1.3".into(), cipher: "x".into(), sni: None, peer_certificate: None });
+        connection.tls = Some(Tls {
+            version: "TLSv1.3".into(),
+            cipher: "x".into(),
+            sni: None,
+            peer_certificate: None,
+            names: Vec::new(),
+            exporter: None,
+        });
         connection.auth = Some(Auth { identity: "a b".into(), mechanism: "PLAIN".into() });
         assert_eq!(protocol(&connection, false), "ESMTPSA");
         assert_eq!(protocol(&connection, true), "UTF8SMTPSA");

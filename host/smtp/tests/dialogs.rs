@@ -13,8 +13,8 @@ use std::sync::Arc;
 use common::{Native, bind, block_on, connection, local_domains, now};
 use wasmail_dialog::{Dialog, Peer, Setting};
 use wasmail_mail::{Connection, Remote};
-use wasmail_policy::{Chain, Credentials, Hook, Mutation, Outcome, Question, ReplyText, Verdict};
-use wasmail_smtp::{AuthConfig, Chunking, Kind, LineEndings, Rehearsal, SessionConfig};
+use wasmail_policy::{Chain, Credentials, Hook, Mutation, Outcome, Question, ReplyText, Secret, Verdict};
+use wasmail_smtp::{AuthConfig, Chunking, Kind, LineEndings, Mechanism, Rehearsal, SessionConfig};
 
 /// A session at the other end; nothing is ever late.
 struct Memory {
@@ -67,6 +67,11 @@ fn apply(setting: &Setting, config: &mut SessionConfig, connection: &mut Connect
         "auth" => {
             config.auth = Some(AuthConfig { without_tls: setting.value == "without-tls", ..AuthConfig::default() })
         }
+        "mechanisms" => {
+            let auth = config.auth.as_mut().ok_or("auth comes first")?;
+            let known = setting.value.split(' ').map(Mechanism::parse);
+            auth.mechanisms = known.collect::<Option<_>>().ok_or("an unknown mechanism")?;
+        }
         "relaying" => connection.relaying = setting.value.parse().map_err(|_| "true or false")?,
         "line-endings" if setting.value == "normalise" => config.line_endings = LineEndings::Normalise,
         "remote" => {
@@ -102,7 +107,9 @@ fn chain(dialog: &Dialog) -> Result<Arc<Chain>, String> {
         says.insert(hook, outcome(hook, saying)?);
     }
     let answer = move |question: &Question<'_>| match question.credentials() {
-        Some((_, Some(Credentials { user, password, .. }))) if known == Some(format!("{user} {password}")) => {
+        Some((_, Some(Credentials { user, secret: Secret::Password(shown) | Secret::Token(shown), .. })))
+            if known == Some(format!("{user} {shown}")) =>
+        {
             Outcome { verdict: Verdict::Accept(None), mutations: Vec::new() }
         }
         _ => says.get(&question.hook).cloned().unwrap_or_else(Outcome::next),

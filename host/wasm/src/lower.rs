@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 use wasmail_mail as mail;
 use wasmail_policy::{
-    Credentials, Fate, Notes, PluginResults, Question, Results, Subject, TransactionContext, Verdict,
+    Credentials, Fate, Notes, PluginResults, Question, Results, Secret, Subject, TransactionContext, Verdict,
 };
 
 use crate::bindings::wasmail::policy::types as wit;
@@ -312,8 +312,10 @@ impl<'a> Records<'a> {
     /// The message's name in the queue.
     pub(crate) fn attempt(&self) -> Option<wit::AuthAttempt<'a>> {
         let (mechanism, shown) = self.facts.question.credentials()?;
-        let credentials = shown
-            .map(|Credentials { user, password, .. }| wit::Credentials::Password(wit::UserPassword { user, password }));
+        let credentials = shown.map(|Credentials { user, secret, .. }| match secret {
+            Secret::Password(password) => wit::Credentials::Password(wit::UserPassword { user, password }),
+            Secret::Token(token) => wit::Credentials::Token(wit::UserToken { user, token }),
+        });
         Some(wit::AuthAttempt { mechanism, credentials })
     }
 

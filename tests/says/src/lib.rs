@@ -182,7 +182,7 @@ impl Plugin for Says {
     /// `knows USER PASSWORD` vouches for this user alone.
     fn auth(&self, _: &Connection, a: &AuthAttempt) -> ReplyingOutcome {
         if let Some(known) = self.0.get("auth").and_then(|saying| saying.strip_prefix("knows ")) {
-            let shown = a.password().map(|(user, password)| format!("{user} {password}"));
+            let shown = a.password().or(a.token()).map(|(user, secret)| format!("{user} {secret}"));
             return if shown.as_deref() == Some(known) { ReplyingOutcome::accept() } else { ReplyingOutcome::next() };
         }
         answer!(self, "auth", ReplyingOutcome, replying).msg(Scope::Connection, a.mechanism.as_str())

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    AuthAttempt, Connection, Credentials, Note, Parameter, PluginResults, Recipient, Transaction, UserPassword, json,
+    AuthAttempt, Connection, Credentials, Note, Parameter, PluginResults, Recipient, Transaction, UserPassword,
+    UserToken, json,
 };
 
 macro_rules! reads {
@@ -36,12 +37,21 @@ fn note<T: DeserializeOwned>(notes: &[Note], pointer: &str) -> Option<T> {
 }
 
 impl AuthAttempt {
-    /// The user's name and the password; none without the grant `credentials`.
+    /// The user's name and the password; none without the grant `credentials`, or when it is a token.
     #[must_use]
     pub fn password(&self) -> Option<(&str, &str)> {
         match &self.credentials {
             Some(Credentials::Password(UserPassword { user, password })) => Some((user, password)),
-            None => None,
+            Some(Credentials::Token(_)) | None => None,
+        }
+    }
+
+    /// The user's name and the token (RFC 7628); none without the grant `credentials`, or when it is a password.
+    #[must_use]
+    pub fn token(&self) -> Option<(&str, &str)> {
+        match &self.credentials {
+            Some(Credentials::Token(UserToken { user, token })) => Some((user, token)),
+            Some(Credentials::Password(_)) | None => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use wasmail_server::{UserFile, UsersError};
 
 use super::check::report;
 use super::{ConfigArgs, UserArgs, UserCommand};
-use crate::config::Loaded;
+use crate::config::{Loaded, Settings};
 use crate::out::{say, say_error};
 
 /// Octets that are read of a password; more is none.
@@ -43,9 +43,9 @@ pub(crate) fn run(command: &UserCommand) -> miette::Result<()> {
 }
 
 fn add(args: &UserArgs) -> miette::Result<()> {
-    let (path, mut file) = open(&args.config)?;
+    let (path, mut file, settings) = open(&args.config)?;
     let password = password()?;
-    let is_new = file.set(&args.name, &password).map_err(UserError::File)?;
+    let is_new = file.set(&args.name, &password, settings.auth.offers_scram()).map_err(UserError::File)?;
     file.write(&path).map_err(UserError::File)?;
     match is_new {
         true => say!("{} may authenticate.", args.name),
@@ -55,7 +55,7 @@ fn add(args: &UserArgs) -> miette::Result<()> {
 }
 
 fn remove(args: &UserArgs) -> miette::Result<()> {
-    let (path, mut file) = open(&args.config)?;
+    let (path, mut file, _) = open(&args.config)?;
     if !file.remove(&args.name) {
         return Err(UserError::NoUser(args.name.clone()).into());
     }
@@ -65,18 +65,18 @@ fn remove(args: &UserArgs) -> miette::Result<()> {
 }
 
 fn list(args: &ConfigArgs) -> miette::Result<()> {
-    let (_, file) = open(args)?;
+    let (_, file, _) = open(args)?;
     file.names().for_each(|name| say!("{name}"));
     Ok(())
 }
 
-fn open(args: &ConfigArgs) -> miette::Result<(PathBuf, UserFile)> {
+fn open(args: &ConfigArgs) -> miette::Result<(PathBuf, UserFile, Settings)> {
     let loaded = Loaded::read_here(args.config.as_deref());
     report(&loaded)?;
-    let settings = loaded.settings.as_ref().expect("settings without mistakes are there");
+    let settings = loaded.settings.expect("settings without mistakes are there");
     let path = settings.auth.users.clone().ok_or(UserError::NoFile)?;
     let file = UserFile::read(&path).map_err(UserError::File)?;
-    Ok((path, file))
+    Ok((path, file, settings))
 }
 
 /// The first line of standard input.

@@ -122,6 +122,13 @@ section! {
     }
 }
 
+impl Auth {
+    /// Whether clients may prove that they know a password without showing it.
+    pub(crate) fn offers_scram(&self) -> bool {
+        self.mechanisms.iter().any(|mechanism| mechanism.is_scram())
+    }
+}
+
 impl Listener {
     /// Whether it speaks TLS.
     pub(crate) fn tls(&self) -> ListenerTls {
@@ -259,10 +266,32 @@ section! {
 choice! {
     /// A SASL mechanism.
     Mechanism {
+        /// RFC 7677, bound to the connection.
+        ScramSha256Plus = "SCRAM-SHA-256-PLUS",
+        /// RFC 7677.
+        ScramSha256 = "SCRAM-SHA-256",
         /// RFC 4616.
         Plain = "PLAIN",
         /// As some clients insist on.
         Login = "LOGIN",
+        /// RFC 7628.
+        OauthBearer = "OAUTHBEARER",
+        /// As it was before the standard.
+        Xoauth2 = "XOAUTH2",
+        /// RFC 4422 appendix A.
+        External = "EXTERNAL",
+    }
+}
+
+impl Mechanism {
+    /// Whether it needs a verifier of the user's password.
+    pub(crate) fn is_scram(self) -> bool {
+        matches!(self, Self::ScramSha256Plus | Self::ScramSha256)
+    }
+
+    /// Whether a token is shown, which plugins judge.
+    pub(crate) fn is_token(self) -> bool {
+        matches!(self, Self::OauthBearer | Self::Xoauth2)
     }
 }
 

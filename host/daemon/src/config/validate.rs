@@ -11,7 +11,7 @@ use super::decode::{Decode, nearest};
 use super::limits::Limits;
 use super::mistake::Mistakes;
 use super::place::KeyPath;
-use super::settings::{DeliveryKind, ListenerKind, ListenerTls, Plugin, Settings};
+use super::settings::{DeliveryKind, ListenerKind, ListenerTls, Mechanism, Plugin, Settings};
 
 /// What a compiling process takes before it compiles anything, with some room.
 const COMPILE_MEMORY_MIN: u64 = 256 * 1024 * 1024;
@@ -99,6 +99,14 @@ fn auth(settings: &Settings, mistakes: &mut Mistakes) {
     let at = KeyPath::of(&["auth"]);
     if settings.auth.mechanisms.is_empty() {
         mistakes.add_with_help(&at.key("mechanisms"), "no mechanism", "set listener.auth to false to offer none");
+    }
+    if settings.auth.offers_scram() && settings.auth.users.is_none() {
+        let help = "SCRAM is for users of the file; those of plugins use PLAIN, LOGIN or tokens";
+        mistakes.add_with_help(&at.key("users"), "missing; auth.mechanisms has SCRAM, which needs it", help);
+    }
+    if settings.auth.mechanisms.contains(&Mechanism::External) && settings.tls.client_ca.is_none() {
+        let what = "missing; auth.mechanisms has \"EXTERNAL\", which needs it";
+        mistakes.add(&KeyPath::of(&["tls", "client_ca"]), what);
     }
     if settings.auth.attempts == 0 {
         mistakes.add(&at.key("attempts"), "must be 1 at least");

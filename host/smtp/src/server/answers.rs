@@ -20,7 +20,7 @@ impl Session {
             (Hook::QueueOk, _) => self.queue_heard(subject),
             (Hook::ResetTransaction, _) => self.forget_transaction(),
             (Hook::Disconnect, _) => self.state = State::Closed,
-            (Hook::Auth, _) => self.auth_answered(subject, &decision),
+            (Hook::Auth, _) => self.auth_answered(subject, decision),
             (Hook::UnrecognizedCommand, _) => self.unrecognized_answered(decision),
             (Hook::Rcpt, _) => self.rcpt_answered(decision),
             (Hook::MaxDataExceeded, _) => self.exceeded_answered(&decision),

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use wasmail_mail::Auth;
-use wasmail_policy::{Credentials, Decision, Fate, Hook, ReplyText, Subject, Verdict};
+use wasmail_policy::{Decision, Fate, Hook, ReplyText, Subject, Verdict};
 
-use super::{Session, State, Step};
+use super::{Now, Session, State, Step};
 use crate::command::{AuthCommand, CommandError};
 use crate::line::LineFault;
 use crate::replies;
-use crate::sasl::{self, Exchange, Mechanism, Progress};
+use crate::sasl::{self, Exchange, Mechanism, Progress, ScramVerifier};
 
 /// How clients may authenticate with a listener. Every field is a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct AuthConfig {
 impl Default for AuthConfig {
     fn default() -> Self {
         Self {
-            mechanisms: Mechanism::ALL.to_vec(),
+            mechanisms: Mechanism::USUAL.to_vec(),
             without_tls: false,
             attempts: 3,
             failure_delay: Duration::from_secs(3),
@@ -48,8 +48,11 @@ impl Session {
     #[must_use]
     pub fn penalty(&self, decision: &Decision) -> Duration {
         let failed = matches!(self.state, State::Asking(Hook::Auth)) && !matches!(decision.verdict, Verdict::Accept(_));
-        let delay = self.config.auth.as_ref().map(|auth| auth.failure_delay);
-        delay.filter(|_| failed && !decision.fault).unwrap_or_default()
+        if failed && !decision.fault { self.failure_delay() } else { Duration::ZERO }
+    }
+
+    pub(super) fn failure_delay(&self) -> Duration {
+        self.config.auth.as_ref().map(|auth| auth.failure_delay).unwrap_or_default()
     }
 
     /// Whether AUTH is listed and heeded now.
@@ -58,18 +61,27 @@ impl Session {
         self.config.auth.as_ref().is_some_and(|auth| auth.without_tls || connection.tls.is_some())
     }
 
+    /// The mechanisms that are possible on this connection.
+    fn possible(&self) -> impl Iterator<Item = Mechanism> {
+        let all = self.config.auth.iter().flat_map(|auth| &auth.mechanisms).copied();
+        all.filter(|mechanism| mechanism.is_possible(self.context.connection.tls.as_ref()))
+    }
+
     /// The mechanisms as EHLO lists them; none when the client has no use for them.
     pub(super) fn mechanisms(&self) -> Option<String> {
-        let auth =
-            self.config.auth.as_ref().filter(|_| self.offers_auth() && self.context.connection.auth.is_none())?;
-        let names: Vec<&str> = auth.mechanisms.iter().map(|mechanism| mechanism.name()).collect();
-        Some(names.join(" "))
+        if !self.offers_auth() || self.context.connection.auth.is_some() {
+            return None;
+        }
+        let names: Vec<&str> = self.possible().map(Mechanism::name).collect();
+        (!names.is_empty()).then(|| names.join(" "))
     }
 
     /// The command AUTH.
     pub(super) fn auth(&mut self, command: &AuthCommand) {
         let connection = &self.context.connection;
-        let Some(config) = &self.config.auth else { return self.not_known(CommandError::NotOffered) };
+        if self.config.auth.is_none() {
+            return self.not_known(CommandError::NotOffered);
+        }
         if !self.offers_auth() {
             return self.error(replies::AUTH_NEEDS_TLS);
         }
@@ -84,9 +96,10 @@ impl Session {
         if self.context.transaction.is_some() {
             return self.error(replies::AUTH_IN_TRANSACTION);
         }
-        let mechanism = Mechanism::parse(&command.mechanism).filter(|mechanism| config.mechanisms.contains(mechanism));
-        let Some(mechanism) = mechanism else { return self.error(replies::UNKNOWN_MECHANISM) };
-        let mut exchange = Exchange::new(mechanism);
+        let wanted = Mechanism::parse(&command.mechanism).filter(|wanted| self.possible().any(|one| one == *wanted));
+        let Some(mechanism) = wanted else { return self.error(replies::UNKNOWN_MECHANISM) };
+        let plus_is_offered = self.possible().any(|one| one == Mechanism::ScramSha256Plus);
+        let mut exchange = Exchange::new(mechanism, self.context.connection.tls.as_ref(), plus_is_offered);
         match &command.response {
             None => {
                 let challenge = exchange.first_challenge();
@@ -107,6 +120,11 @@ impl Session {
         let mut line = Vec::new();
         self.lines.take_into(&mut line);
         if let State::Authenticating(mut exchange) = std::mem::replace(&mut self.state, State::Ready) {
+            // Whatever it says now, that guess has failed.
+            if let Some(decision) = self.pending.token.take() {
+                self.auth_denied(&decision);
+                return None;
+            }
             match outcome {
                 Ok(()) if line == b"*" => self.error(replies::AUTH_CANCELLED),
                 Ok(()) => {
@@ -122,10 +140,13 @@ impl Session {
 
     fn proceed(&mut self, exchange: Exchange, progress: Progress) {
         match progress {
-            Progress::Challenge(challenge) => self.challenge(exchange, challenge),
+            Progress::Challenge(challenge) => self.challenge(exchange, &challenge),
             Progress::Shown(credentials) => self.ask_about(Hook::Auth, Subject::Credentials(credentials)),
+            Progress::Wanted(user) => self.state = State::LookingUp(user, exchange),
+            Progress::Proven(user) => self.authenticated(user, exchange.mechanism(), None),
+            Progress::Refused => self.state = State::Penalised(replies::AUTH_FAILED),
+            Progress::ForAnother => self.state = State::Penalised(replies::AUTH_FOR_ANOTHER),
             Progress::Malformed => self.error(replies::AUTH_MALFORMED),
-            Progress::ForAnother => self.failed(replies::AUTH_FOR_ANOTHER),
         }
     }
 
@@ -134,16 +155,50 @@ impl Session {
         self.state = State::Authenticating(exchange);
     }
 
-    /// Nobody who vouches for the client is as good as a refusal.
-    pub(super) fn auth_answered(&mut self, subject: Subject, decision: &Decision) {
-        self.state = State::Ready;
-        match (&decision.verdict, subject) {
-            (Verdict::Accept(text), Subject::Credentials(credentials)) => {
-                self.authenticated(credentials, text.as_ref())
+    /// Answers [`Step::Verifier`]. None is as good as a wrong password, and tells the client that there is no such user: better give
+    /// [`crate::ScramVerifier::decoy`].
+    pub fn verifier(&mut self, verifier: Option<ScramVerifier>, now: Now) {
+        self.active = now.monotonic;
+        match std::mem::replace(&mut self.state, State::Ready) {
+            State::LookingUp(_, mut exchange) => {
+                let progress = exchange.verifier(verifier);
+                self.proceed(exchange, progress);
             }
-            (Verdict::Next | Verdict::Accept(_), _) => self.failed(replies::AUTH_FAILED),
-            (Verdict::Deny(_), _) if !decision.fault && self.is_last_attempt() => self.failed(replies::AUTH_FAILED),
-            (Verdict::Deny(_), _) => {
+            other => self.state = other,
+        }
+    }
+
+    /// Answers [`Step::Pause`]: the time has passed.
+    pub fn paused(&mut self, now: Now) {
+        self.active = now.monotonic;
+        if let State::Penalised(reply) = self.state {
+            self.state = State::Ready;
+            self.failed(reply);
+        }
+    }
+
+    /// Nobody who vouches for the client is as good as a refusal.
+    pub(super) fn auth_answered(&mut self, subject: Subject, decision: Decision) {
+        self.state = State::Ready;
+        let Subject::Credentials(credentials) = subject else { return self.failed(replies::AUTH_FAILED) };
+        if let Verdict::Accept(text) = &decision.verdict {
+            return self.authenticated(credentials.user, credentials.mechanism, text.as_ref());
+        }
+        let refused = matches!(decision.verdict, Verdict::Next | Verdict::Deny(_)) && !decision.fault;
+        match sasl::token_refused(credentials.mechanism) {
+            Some((exchange, told)) if refused => {
+                self.pending.token = Some(decision);
+                self.challenge(exchange, &told);
+            }
+            _ => self.auth_denied(&decision),
+        }
+    }
+
+    fn auth_denied(&mut self, decision: &Decision) {
+        match &decision.verdict {
+            Verdict::Next | Verdict::Accept(_) => self.failed(replies::AUTH_FAILED),
+            Verdict::Deny(_) if !decision.fault && self.is_last_attempt() => self.failed(replies::AUTH_FAILED),
+            Verdict::Deny(_) => {
                 self.failures += u32::from(!decision.fault);
                 self.denied(Hook::Auth, decision);
             }
@@ -151,10 +206,9 @@ impl Session {
         }
     }
 
-    fn authenticated(&mut self, credentials: Credentials, text: Option<&ReplyText>) {
-        let Credentials { user, mechanism, .. } = credentials;
+    fn authenticated(&mut self, identity: String, mechanism: &str, text: Option<&ReplyText>) {
         let connection = &mut self.context.connection;
-        connection.auth = Some(Auth { identity: user, mechanism: mechanism.to_owned() });
+        connection.auth = Some(Auth { identity, mechanism: mechanism.to_owned() });
         connection.relaying |= self.config.auth.as_ref().is_some_and(|auth| auth.relaying);
         let reply = replies::accepted(Hook::Auth, text);
         self.say(reply.as_deref().unwrap_or(replies::AUTHENTICATED));

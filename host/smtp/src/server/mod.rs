@@ -57,6 +57,8 @@ struct Pending {
     unknown: Option<CommandError>,
     /// `data`: the first chunk, when the message comes by BDAT.
     chunk: Option<Chunk>,
+    /// A token was refused: the decision, while the client has the last word.
+    token: Option<Decision>,
     /// `rcpt-ok`: what the plugin that accepted said.
     accepted: Option<ReplyText>,
     /// `max-data-exceeded`: what the message would be refused with.
@@ -86,6 +88,10 @@ enum State {
     Unwelcome,
     /// The client's next response in an exchange that authenticates it.
     Authenticating(Exchange),
+    /// What is kept of this user's password.
+    LookingUp(String, Exchange),
+    /// Time to pass before this reply to a guess that failed.
+    Penalised(&'static str),
     /// The handshake to be over.
     Securing,
     /// The answer of policy.
@@ -144,6 +150,8 @@ impl Session {
                 State::Receiving(_) => self.receive(input),
                 State::Skipping(left) => self.skip(left, input),
                 State::Asking(hook) => Some(Step::Ask(hook)),
+                State::LookingUp(ref user, _) => Some(Step::Verifier(user.clone())),
+                State::Penalised(_) => Some(Step::Pause(self.failure_delay())),
                 State::Securing => Some(Step::StartTls),
                 State::Committing => Some(self.commit(now)),
                 State::Leaving => {

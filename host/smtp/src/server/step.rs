@@ -1,6 +1,6 @@
 //! What passes between a session and its driver.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use wasmail_mail::Envelope;
 use wasmail_policy::{Fate, Hook, TransactionContext};
@@ -85,6 +85,10 @@ pub enum Step {
     Body,
     /// Write the output, hold a TLS handshake (RFC 3207), then call [`super::Session::secured`]; when it fails, close.
     StartTls,
+    /// Look up what is kept of this user's password for SCRAM (RFC 5802), then call [`super::Session::verifier`].
+    Verifier(String),
+    /// Write the output, let this time pass, then call [`super::Session::paused`]: a guess that failed is answered late.
+    Pause(Duration),
     /// Make the message durable, then call [`super::Session::committed`].
     Commit(Box<Commit>),
     /// Drop the draft if one was begun, step again.

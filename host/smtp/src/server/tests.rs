@@ -22,6 +22,8 @@ fn feed(session: &mut Session, octets: &[u8], mut each: impl FnMut(&Session, &St
             }
             Step::Ask(_) => session.answer(Decision::next(), now),
             Step::Commit(_) => session.committed(Ok("id".into()), now),
+            Step::Verifier(_) => session.verifier(None, now),
+            Step::Pause(_) => session.paused(now),
             Step::Body | Step::Discard | Step::StartTls => {}
         }
     }
