@@ -7,9 +7,9 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
@@ -138,7 +138,8 @@ impl UserFile {
         self.users.remove(name).is_some()
     }
 
-    /// Writes the file, whole or not at all. Only its owner may read it.
+    /// Writes the file, whole or not at all. Only its owner may read it. The directory is made if it is missing, since users may be
+    /// added before the first start.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -187,6 +188,9 @@ fn is_name(name: &str) -> bool {
 }
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(dir) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    }
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = PathBuf::from(new);
@@ -325,7 +329,7 @@ mod tests {
     fn what_is_written_is_read_again_by_its_owner_only() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("users");
+        let path = dir.path().join("data/users");
         let mut file = UserFile::read(&path).unwrap();
         assert!(file.set("tim", "a", false).unwrap() && file.set("eva@example.test", "b", true).unwrap());
         assert!(!file.set("tim", "c", true).unwrap(), "it is a new password of the same user");

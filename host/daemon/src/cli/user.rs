@@ -22,6 +22,8 @@ enum UserError {
     #[error("{0}")]
     #[diagnostic(help("run this as the user that runs the server"))]
     File(UsersError),
+    #[error("{0}")]
+    Contents(UsersError),
     #[error("no file of users is configured")]
     #[diagnostic(help("set `users = \"users\"` in [auth], and `auth = true` in a [[listener]]"))]
     NoFile,
@@ -31,6 +33,12 @@ enum UserError {
     #[error("a password has 1 to {SHOWN_MAX} octets in one line, and no control characters")]
     #[diagnostic(help("write it to standard input: `wasmail user add NAME < file`"))]
     Password,
+}
+
+impl UserError {
+    fn of(error: UsersError) -> Self {
+        if matches!(error, UsersError::Io { .. }) { Self::File(error) } else { Self::Contents(error) }
+    }
 }
 
 /// Runs one of the commands.
@@ -45,8 +53,8 @@ pub(crate) fn run(command: &UserCommand) -> miette::Result<()> {
 fn add(args: &UserArgs) -> miette::Result<()> {
     let (path, mut file, settings) = open(&args.config)?;
     let password = password()?;
-    let is_new = file.set(&args.name, &password, settings.auth.offers_scram()).map_err(UserError::File)?;
-    file.write(&path).map_err(UserError::File)?;
+    let is_new = file.set(&args.name, &password, settings.auth.offers_scram()).map_err(UserError::of)?;
+    file.write(&path).map_err(UserError::of)?;
     match is_new {
         true => say!("{} may authenticate.", args.name),
         false => say!("{} has a new password.", args.name),
@@ -59,7 +67,7 @@ fn remove(args: &UserArgs) -> miette::Result<()> {
     if !file.remove(&args.name) {
         return Err(UserError::NoUser(args.name.clone()).into());
     }
-    file.write(&path).map_err(UserError::File)?;
+    file.write(&path).map_err(UserError::of)?;
     say!("{} may authenticate no more.", args.name);
     Ok(())
 }
@@ -75,7 +83,7 @@ fn open(args: &ConfigArgs) -> miette::Result<(PathBuf, UserFile, Settings)> {
     report(&loaded)?;
     let settings = loaded.settings.expect("settings without mistakes are there");
     let path = settings.auth.users.clone().ok_or(UserError::NoFile)?;
-    let file = UserFile::read(&path).map_err(UserError::File)?;
+    let file = UserFile::read(&path).map_err(UserError::of)?;
     Ok((path, file, settings))
 }
 

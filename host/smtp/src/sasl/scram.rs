@@ -171,7 +171,8 @@ impl Scram {
         }
         match authorization.strip_prefix("a=").map(unescaped) {
             None if authorization.is_empty() => {}
-            Some(Some(other)) if other == user => {}
+            // GNU SASL writes it when there is none.
+            Some(Some(other)) if other.is_empty() || other == user => {}
             Some(Some(_)) => return Outcome::ForAnother,
             None | Some(None) => return Outcome::Malformed,
         }
@@ -332,6 +333,7 @@ mod tests {
         assert_eq!(plain("n,,n=user,r=x", b"n,,", "pencil"), proven("user"));
         assert_eq!(plain("n,,n=a=2Cb=3Dc,r=x,ext", b"n,,", "pencil"), proven("a,b=c"));
         assert_eq!(plain("n,a=user,n=user,r=x", b"n,a=user,", "pencil"), proven("user"));
+        assert_eq!(plain("n,a=,n=user,r=x", b"n,a=,", "pencil"), proven("user"));
         assert_eq!(plain("n,,n=user,r=x", b"n,,", "Pencil"), Outcome::Refused);
         assert_eq!(plain("n,,n=user,r=x", b"y,,", "pencil"), Outcome::Refused);
         // Who has not seen PLUS though it was offered has been lied to.
