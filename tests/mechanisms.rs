@@ -43,12 +43,19 @@ fn a_password_is_proved_without_being_shown() {
         return;
     }
     let mechanisms = "[\"SCRAM-SHA-256-PLUS\", \"SCRAM-SHA-256\", \"PLAIN\"]";
-    let server = Home::new(&config(mechanisms, "users = \"users\"\nwithout_tls = true\n")).start();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate can be made");
+    let dir = tempfile::tempdir().expect("a directory can be made");
+    let (chain, key) =
+        (pem(dir.path(), "chain.pem", &made.cert.pem()), pem(dir.path(), "key.pem", &made.signing_key.serialize_pem()));
+    let more = format!(
+        "users = \"users\"\nwithout_tls = true\n[tls]\ncertificates = [{{ chain = {chain:?}, key = {key:?} }}]\n"
+    );
+    let server = Home::new(&config(mechanisms, &more)).start();
     let mut add = server.home().command(&["user", "add", "tim"]);
     run(&mut add, format!("{PASSWORD}\n").as_bytes(), PATIENCE).well();
     let kept = fs::read_to_string(server.data().join("users")).expect("it was written");
     assert!(kept.contains("\tSCRAM-SHA-256$100000:"), "{kept}");
-    let ca = server.data().join("tls/self-signed.pem");
+    let ca = chain;
     for (mechanism, ca) in [
         ("SCRAM-SHA-256", None),
         ("SCRAM-SHA-256", Some(ca.as_path())),
@@ -98,7 +105,7 @@ def answer(challenge=None):
     return "\x01" if challenge else response
 try:
     print(client.auth(mechanism, answer)[0])
-    client.sendmail("tim@example.test", ["far@elsewhere.example"], "Subject: x\n\nhello\n")
+    client.sendmail("tim@example.test", ["far@elsewhere.example"], "From: tim@example.test\nSubject: x\n\nhello\n")
 except smtplib.SMTPAuthenticationError as error:
     print(said[-1], error.smtp_code)
 client.quit()
