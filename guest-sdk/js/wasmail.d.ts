@@ -52,7 +52,7 @@ export interface Connection {
   uuid: string;
   remote: Remote;
   local: Local;
-  proxy: { allowed: boolean; ip: string | null; kind: "haproxy" | null };
+  proxy: { allowed: boolean; ip: string | null; kind: "haproxy" | "xclient" | "xforward" | null };
   hello: { verb: "helo" | "ehlo"; host: string } | null;
   tls: { version: string; cipher: string; sni: string | null; peerCertificate: Uint8Array | null } | null;
   auth: { identity: string; mechanism: string } | null;

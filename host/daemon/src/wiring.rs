@@ -100,6 +100,7 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins, outfit: &Outfi
         reverse_dns: reverse_dns(listener.reverse_dns.unwrap_or(settings.dns.reverse)),
         tls: listener_tls(listener.tls(), outfit.tls.as_ref()),
         proxies: listener.proxies.clone(),
+        xclient: listener.xclient.clone(),
         users: outfit.users.clone().filter(|_| listener.auth()),
         relaying: listener.relaying,
     }

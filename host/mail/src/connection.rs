@@ -92,11 +92,15 @@ pub struct Proxy {
     pub kind: Option<ProxyKind>,
 }
 
-/// Kinds of proxy.
+/// How a peer speaks for its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyKind {
     /// HAProxy's PROXY protocol, version 1 or 2.
     Haproxy,
+    /// Postfix's XCLIENT.
+    Xclient,
+    /// Postfix's XFORWARD.
+    Xforward,
 }
 
 /// Which greeting the client used.

@@ -61,6 +61,8 @@ pub struct ListenerConfig {
     pub users: Option<Arc<Users>>,
     /// Peers that speak for others by the PROXY protocol, and must; nobody else may.
     pub proxies: Vec<IpNet>,
+    /// Peers that may say who their clients are by XCLIENT and XFORWARD; nobody else may.
+    pub xclient: Vec<IpNet>,
     /// Whether its clients may send to anywhere from the start, because only trusted machines reach it.
     pub relaying: bool,
 }

@@ -57,7 +57,10 @@ pub(crate) async fn serve(
         _ => house.names.as_ref().map(|names| names.look_up(facts.remote.ip)),
     };
     let now = now();
-    let session = Session::new(Arc::clone(&listener.session), facts, now);
+    let mut session = Session::new(Arc::clone(&listener.session), facts, now);
+    if listener.trusts(peer.ip()) {
+        session.trust_peer();
+    }
     let timer = pin!(sleep_until(session.deadline().into()));
     let stop = pin!(house.stop.changed());
     let client = Client {

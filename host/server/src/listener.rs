@@ -36,6 +36,7 @@ pub(crate) struct Listener {
     pub(crate) tls: ListenerTls,
     pub(crate) users: Option<Arc<Users>>,
     proxies: Vec<IpNet>,
+    xclient: Vec<IpNet>,
     address: SocketAddr,
 }
 
@@ -44,6 +45,12 @@ impl Listener {
     pub(crate) fn is_proxy(&self, peer: IpAddr) -> bool {
         let peer = wasmail_mail::canonical(peer);
         self.proxies.iter().any(|net| net.contains(&peer))
+    }
+
+    /// Whether this peer may say who its client is.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        let peer = wasmail_mail::canonical(peer);
+        self.xclient.iter().any(|net| net.contains(&peer))
     }
 
     /// Says 421 as far as that goes without waiting.
@@ -87,9 +94,20 @@ fn bind(config: ListenerConfig, all: &[SocketAddr]) -> Result<Bound, StartError>
     };
     let (socket, address) =
         listen().map_err(|source| StartError::Listen { name: config.name.clone(), address: config.address, source })?;
-    let ListenerConfig { name, session, chain, reverse_dns, tls, users, proxies, relaying, .. } = config;
+    let ListenerConfig { name, session, chain, reverse_dns, tls, users, proxies, xclient, relaying, .. } = config;
     Ok(Bound {
-        listener: Arc::new(Listener { name, session, chain, reverse_dns, relaying, tls, users, proxies, address }),
+        listener: Arc::new(Listener {
+            name,
+            session,
+            chain,
+            reverse_dns,
+            relaying,
+            tls,
+            users,
+            proxies,
+            xclient,
+            address,
+        }),
         socket,
     })
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use wasmail_mail::{AddressError, EnhancedStatus, Reply};
 use wasmail_policy::{Hook, ReplyText, Verdict};
 
-use crate::command::CommandError;
+use crate::command::{CommandError, peer};
 use crate::data::Refusal;
 use crate::line::LineFault;
 use crate::{Chunking, CommitFailure, Kind, Limits};
@@ -30,6 +30,7 @@ pub(crate) const START_TLS: &str = "220 2.0.0 Begin TLS\r\n";
 pub(crate) const TLS_TWICE: &str = "503 5.5.1 TLS has begun already\r\n";
 pub(crate) const TLS_IN_TRANSACTION: &str = "503 5.5.1 A transaction is running\r\n";
 pub(crate) const INPUT_BEFORE_TLS: &str = "554 5.5.1 Input after STARTTLS, before TLS\r\n";
+pub(crate) const PEER_IN_TRANSACTION: &str = "503 5.5.1 A transaction is running\r\n";
 pub(crate) const AUTHENTICATED: &str = "235 2.7.0 Authenticated\r\n";
 pub(crate) const AUTH_FAILED: &str = "535 5.7.8 Authentication failed\r\n";
 pub(crate) const AUTH_FOR_ANOTHER: &str = "535 5.7.8 Nobody acts for another here\r\n";
@@ -97,6 +98,8 @@ pub(crate) struct Extensions {
     pub(crate) chunking: Chunking,
     /// The mechanisms of AUTH.
     pub(crate) auth: Option<String>,
+    /// Whether the peer may speak for others.
+    pub(crate) trusted: bool,
     pub(crate) of_plugins: Vec<String>,
 }
 
@@ -113,6 +116,9 @@ pub(crate) fn ehlo(hostname: &str, limits: &Limits, extensions: &Extensions) -> 
         text.push_str("250-STARTTLS\r\n");
     }
     extensions.auth.iter().for_each(|mechanisms| text.extend(["250-AUTH ", mechanisms, "\r\n"]));
+    if extensions.trusted {
+        text.extend(["250-XCLIENT ", peer::XCLIENT, "\r\n250-XFORWARD ", peer::XFORWARD, "\r\n"]);
+    }
     extensions.of_plugins.iter().for_each(|line| text.extend(["250-", line, "\r\n"]));
     text.push_str("250 ENHANCEDSTATUSCODES\r\n");
     Cow::Owned(text)
@@ -174,6 +180,7 @@ pub(crate) fn command_error(error: CommandError) -> (Text, bool) {
         CommandError::NotOffered => "502 5.5.1 Command is not offered\r\n",
         CommandError::NotUtf8 => "501 5.5.2 Argument is not UTF-8\r\n",
         CommandError::Argument => "501 5.5.4 The command takes no argument\r\n",
+        CommandError::PeerAttribute => "501 5.5.4 An attribute is unknown, or makes no sense\r\n",
         CommandError::NoArgument => "501 5.5.4 The command needs an argument\r\n",
         CommandError::HelloName => "501 5.5.4 Say your domain name or address literal\r\n",
         CommandError::MailSyntax => "501 5.5.4 Syntax: MAIL FROM:<path> [parameters]\r\n",

@@ -72,6 +72,7 @@ fn apply(setting: &Setting, config: &mut SessionConfig, connection: &mut Connect
             let known = setting.value.split(' ').map(Mechanism::parse);
             auth.mechanisms = known.collect::<Option<_>>().ok_or("an unknown mechanism")?;
         }
+        "xclient" if setting.value == "true" => {}
         "relaying" => connection.relaying = setting.value.parse().map_err(|_| "true or false")?,
         "line-endings" if setting.value == "normalise" => config.line_endings = LineEndings::Normalise,
         "remote" => {
@@ -145,6 +146,9 @@ fn hold(dialog: &Dialog) -> Result<(), String> {
             .map_err(|why| format!("{}:{}: {}: {why}", dialog.file().display(), setting.line, setting.key))?;
     }
     let mut rehearsal = Rehearsal::new(config, chain(dialog)?, connection, now());
+    if dialog.setting("xclient") == Some("true") {
+        rehearsal.session_mut().trust_peer();
+    }
     let answer = block_on(rehearsal.greeting());
     let mut peer = Memory { rehearsal, answer };
     dialog.hold(&mut peer).map_err(|failure| failure.to_string())?;

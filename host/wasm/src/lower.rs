@@ -267,7 +267,7 @@ impl<'a> Records<'a> {
             proxy: wit::Proxy {
                 allowed: connection.proxy.allowed,
                 ip: self.facts.proxy_ip.as_ref().map(|ip| self.facts.text(ip)),
-                kind: connection.proxy.kind.map(|mail::ProxyKind::Haproxy| wit::ProxyKind::Haproxy),
+                kind: connection.proxy.kind.map(proxy_kind),
             },
             hello: connection.hello.as_ref().map(hello),
             tls: connection.tls.as_ref().map(tls),
@@ -411,6 +411,14 @@ fn hello(hello: &mail::Hello) -> wit::Hello<'_> {
         mail::HelloVerb::Lhlo => wit::HelloVerb::Lhlo,
     };
     wit::Hello { verb, host: &hello.host }
+}
+
+fn proxy_kind(kind: mail::ProxyKind) -> wit::ProxyKind {
+    match kind {
+        mail::ProxyKind::Haproxy => wit::ProxyKind::Haproxy,
+        mail::ProxyKind::Xclient => wit::ProxyKind::Xclient,
+        mail::ProxyKind::Xforward => wit::ProxyKind::Xforward,
+    }
 }
 
 fn tls(tls: &mail::Tls) -> wit::Tls<'_> {

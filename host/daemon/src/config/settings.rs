@@ -113,6 +113,8 @@ section! {
         auth: Option<bool>,
         /// Peers that speak for others by the PROXY protocol.
         proxies: Vec<IpNet> = Vec::new(),
+        /// Peers that speak for others by XCLIENT and XFORWARD.
+        xclient: Vec<IpNet> = Vec::new(),
         /// In place of `dns.reverse`.
         reverse_dns: Option<ReverseDns>,
         /// In place of single keys of the section `limits`.

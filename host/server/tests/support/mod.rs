@@ -129,6 +129,7 @@ impl Home {
             tls: ListenerTls::Off,
             users: None,
             proxies: Vec::new(),
+            xclient: Vec::new(),
             relaying: false,
         };
         let destination = destination.unwrap_or_else(|| self.to_maildir(MaildirLayout::PerRecipient));

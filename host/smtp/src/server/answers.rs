@@ -105,7 +105,13 @@ impl Session {
         self.state = State::Ready;
         let of_plugins = std::mem::take(&mut self.context.capabilities);
         let chunking = self.config.chunking;
-        let extensions = Extensions { starttls: self.offers_tls(), chunking, auth: self.mechanisms(), of_plugins };
+        let extensions = Extensions {
+            starttls: self.offers_tls(),
+            chunking,
+            auth: self.mechanisms(),
+            trusted: self.peer_is_trusted,
+            of_plugins,
+        };
         self.say(&replies::ehlo(&self.config.hostname, &self.config.limits, &extensions));
     }
 

@@ -38,6 +38,8 @@ impl Session {
             (State::Unwelcome, _) => self.error(replies::NOT_WELCOME),
             (_, Ok(command)) => self.command(command),
             (_, Err(error @ (CommandError::Unknown | CommandError::NotOffered))) => self.unrecognized(error),
+            // To strangers it is no command at all.
+            (_, Err(CommandError::PeerAttribute)) if !self.peer_is_trusted => self.unrecognized(CommandError::Unknown),
             (_, Err(error)) => self.bad_command(error),
         }
     }
@@ -54,6 +56,8 @@ impl Session {
             Command::Rcpt(recipient) => self.rcpt(recipient),
             Command::Data => self.data(),
             Command::Bdat(chunk) => self.bdat(chunk),
+            Command::XClient(facts) => self.xclient(facts),
+            Command::XForward(facts) => self.xforward(facts),
             Command::Rset => self.ask(Hook::Rset),
             Command::Noop => self.ask(Hook::Noop),
             Command::Vrfy(argument) => self.ask_about(Hook::Vrfy, Subject::Argument(argument)),

@@ -5,6 +5,7 @@ mod auth;
 mod chunks;
 mod commands;
 mod content;
+mod peer;
 mod step;
 mod tls;
 
@@ -39,6 +40,10 @@ pub struct Session {
     without_progress: u32,
     /// Attempts to authenticate that failed.
     failures: u32,
+    /// Whether the peer may say who its client is.
+    peer_is_trusted: bool,
+    /// Whether a client here may send to anywhere before policy has said anything.
+    relaying_at_first: bool,
     iprev: Option<Iprev>,
     started: Instant,
     active: Instant,
@@ -114,6 +119,8 @@ impl Session {
     pub fn new(config: Arc<SessionConfig>, connection: Connection, now: Now) -> Self {
         Self {
             config,
+            peer_is_trusted: false,
+            relaying_at_first: connection.relaying,
             context: Context::new(connection),
             state: State::Asking(Hook::ConnectInit),
             lines: LineReader::default(),

@@ -1,10 +1,14 @@
 //! Parses command lines (RFC 5321 §4.1) into values that cannot hold nonsense.
 
+pub(crate) mod peer;
+
 use std::fmt;
 
 use wasmail_mail::{
     AddressError, BodyType, ForwardPath, Hello, HelloVerb, Parameter, ParameterError, Recipient, ReversePath,
 };
+
+pub use peer::ClientFacts;
 
 /// Longest argument of EHLO and HELO, in octets: a domain's length (RFC 5321 §4.5.3.1.2).
 const HELLO_MAX: usize = 255;
@@ -26,6 +30,10 @@ pub enum Command {
     Data,
     /// `BDAT` (RFC 3030).
     Bdat(Chunk),
+    /// `XCLIENT`: the session is another client's.
+    XClient(ClientFacts),
+    /// `XFORWARD`: the message is another client's.
+    XForward(ClientFacts),
     /// `RSET`.
     Rset,
     /// `NOOP`.
@@ -99,6 +107,8 @@ impl Command {
             Verb::Rcpt => rcpt(argument, path_max).map(Self::Rcpt),
             Verb::Data => alone(Self::Data, argument),
             Verb::Bdat => chunk(argument).map(Self::Bdat),
+            Verb::XClient => ClientFacts::parse(argument, peer::XCLIENT).map(Self::XClient),
+            Verb::XForward => ClientFacts::parse(argument, peer::XFORWARD).map(Self::XForward),
             Verb::StartTls => alone(Self::StartTls, argument),
             Verb::Rset => alone(Self::Rset, argument),
             Verb::Quit => alone(Self::Quit, argument),
@@ -121,6 +131,8 @@ enum Verb {
     Rcpt,
     Data,
     Bdat,
+    XClient,
+    XForward,
     Rset,
     Noop,
     Vrfy,
@@ -131,7 +143,7 @@ enum Verb {
 
 impl Verb {
     fn parse(verb: &[u8]) -> Result<Self, CommandError> {
-        const KNOWN: [(&str, Verb); 15] = [
+        const KNOWN: [(&str, Verb); 17] = [
             ("MAIL", Verb::Mail),
             ("RCPT", Verb::Rcpt),
             ("DATA", Verb::Data),
@@ -139,6 +151,8 @@ impl Verb {
             ("EHLO", Verb::Ehlo),
             ("HELO", Verb::Helo),
             ("LHLO", Verb::Lhlo),
+            ("XCLIENT", Verb::XClient),
+            ("XFORWARD", Verb::XForward),
             ("RSET", Verb::Rset),
             ("NOOP", Verb::Noop),
             ("AUTH", Verb::Auth),
@@ -318,6 +332,8 @@ fn parameters(text: &str) -> Result<Vec<Parameter>, CommandError> {
 pub enum CommandError {
     /// No verb of SMTP.
     Unknown,
+    /// XCLIENT or XFORWARD with an attribute that is none, or makes no sense.
+    PeerAttribute,
     /// A verb of an extension that is not offered.
     NotOffered,
     /// `BDAT` where it is not offered: what follows it would be content.
