@@ -5,6 +5,8 @@
 //! wall-clock times, for a retry may be due after the next start.
 
 mod backoff;
+mod draw;
+pub mod exchanges;
 mod queue;
 mod schedule;
 
