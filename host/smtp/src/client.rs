@@ -2,11 +2,13 @@
 //!
 //! One [`Client`] serves one connection and sends any number of messages over it, one after the other.
 
+mod auth;
 mod content;
 mod extensions;
 mod outcome;
 mod reply;
 mod transaction;
+mod wishes;
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +18,9 @@ pub use content::BareLineEnd;
 pub use extensions::Extensions;
 pub use outcome::{Fate, Phase, Reason};
 pub use reply::{BadReply, RemoteReply};
+pub use wishes::{Credentials, StartTls, Wishes};
 
+use auth::Exchange;
 use content::ContentWriter;
 use reply::ReplyReader;
 use transaction::{Progress, Transaction};
@@ -41,6 +45,8 @@ pub struct Outgoing {
 pub enum ClientStep {
     /// Write the output and read more, or wait until the deadline.
     Read,
+    /// The server waits for the TLS handshake: hold it, then call [`Client::secured`].
+    StartTls,
     /// The connection is open and idle: [`Client::send`] or [`Client::quit`].
     Ready,
     /// The server waits for the content: [`Client::content`] until all is said, then [`Client::end_content`].
@@ -56,7 +62,9 @@ pub enum ClientStep {
 /// A connection to a server, seen from the client.
 #[derive(Debug)]
 pub struct Client {
-    hostname: String,
+    wishes: Wishes,
+    /// Whether TLS has begun.
+    secured: bool,
     state: State,
     extensions: Extensions,
     reader: ReplyReader,
@@ -69,8 +77,11 @@ pub struct Client {
 
 #[derive(Debug)]
 enum State {
-    /// Waiting for the reply to this: the greeting, EHLO, HELO or QUIT.
+    /// Waiting for the reply to this: the greeting, EHLO, HELO, STARTTLS or QUIT.
     Waiting(Phase),
+    /// The handshake is held.
+    StartTls,
+    Auth(Exchange),
     Ready,
     Envelope(Box<Transaction>),
     Content(Box<Transaction>, ContentWriter),
@@ -87,17 +98,35 @@ enum After {
 }
 
 impl Client {
-    /// A connection that has just been made. `hostname` is what EHLO says of us.
+    /// A connection that has just been made.
     #[must_use]
-    pub fn new(hostname: &str, now: Instant) -> Self {
+    pub fn new(wishes: Wishes, now: Instant) -> Self {
         Self {
-            hostname: hostname.to_owned(),
+            wishes,
+            secured: false,
             state: State::Waiting(Phase::Connect),
             extensions: Extensions::default(),
             reader: ReplyReader::default(),
             output: Vec::new(),
             since: now,
             unfinished: false,
+        }
+    }
+
+    /// A connection on which TLS has just begun, before anything was said (RFC 8314 §3.3).
+    #[must_use]
+    pub fn over_tls(wishes: Wishes, now: Instant) -> Self {
+        Self { secured: true, ..Self::new(wishes, now) }
+    }
+
+    /// TLS has begun after [`ClientStep::StartTls`]. What the server said before may have been another's words, and is
+    /// forgotten (RFC 3207 §4.2).
+    pub fn secured(&mut self, now: Instant) {
+        self.since = now;
+        if matches!(self.state, State::StartTls) {
+            self.secured = true;
+            self.extensions = Extensions::default();
+            self.state = self.greet(Phase::Ehlo);
         }
     }
 
@@ -123,6 +152,7 @@ impl Client {
                 Ok(Some(reply)) => {
                     self.take(reply, now);
                     self.check_pace(input);
+                    self.check_injection(input);
                 }
                 Ok(None) => return ClientStep::Read,
                 Err(why) => self.fail(|to| Reason::BadReply { to, why }),
@@ -139,6 +169,13 @@ impl Client {
         }
     }
 
+    /// What comes behind the reply to STARTTLS was put there by somebody else, to be taken for what TLS brought.
+    fn check_injection(&mut self, rest: &[u8]) {
+        if matches!(self.state, State::StartTls) && !rest.is_empty() {
+            self.state = State::Refused(Reason::Injected);
+        }
+    }
+
     /// What the state says by itself, without more input.
     fn offer(&mut self) -> Option<ClientStep> {
         match std::mem::replace(&mut self.state, State::Closed) {
@@ -149,8 +186,9 @@ impl Client {
             State::Refused(reason) => Some(ClientStep::Refused(reason)),
             State::Closed => Some(ClientStep::Close),
             State::Ready => self.stay(State::Ready, Some(ClientStep::Ready)),
+            state @ State::StartTls => self.stay(state, Some(ClientStep::StartTls)),
             state @ State::Content(..) => self.stay(state, Some(ClientStep::Content)),
-            state @ (State::Waiting(_) | State::Envelope(_)) => self.stay(state, None),
+            state @ (State::Waiting(_) | State::Auth(_) | State::Envelope(_)) => self.stay(state, None),
         }
     }
 
@@ -163,6 +201,7 @@ impl Client {
         self.since = now;
         self.state = match std::mem::replace(&mut self.state, State::Closed) {
             State::Waiting(phase) => self.take_at(phase, reply),
+            State::Auth(exchange) => self.take_at_auth(exchange, reply),
             State::Envelope(mut transaction) => {
                 let progress = transaction.take(reply, &mut self.output);
                 self.go_on(transaction, progress)
@@ -176,18 +215,53 @@ impl Client {
             Phase::Connect if reply.is_positive() => self.greet(Phase::Ehlo),
             Phase::Ehlo if reply.is_positive() => {
                 self.extensions = Extensions::read(&reply);
-                State::Ready
+                self.begin_tls()
             }
             // A server of old that does not know EHLO (RFC 5321 §3.2); 421 and other 4yz are no such answer.
             Phase::Ehlo if reply.code() >= 500 => self.greet(Phase::Helo),
-            Phase::Helo if reply.is_positive() => State::Ready,
+            Phase::Helo if reply.is_positive() => self.begin_tls(),
+            Phase::StartTls if reply.code() == 220 => State::StartTls,
+            // 421 announces the end.
+            Phase::StartTls if self.wishes.tls == StartTls::IfOffered && reply.code() != 421 => self.begin_auth(),
             Phase::Quit => State::Closed,
             to => State::Refused(Reason::Reply { to, reply }),
         }
     }
 
+    fn begin_tls(&mut self) -> State {
+        match self.wishes.tls {
+            _ if self.secured => self.begin_auth(),
+            StartTls::Never => self.begin_auth(),
+            StartTls::IfOffered | StartTls::Required if self.extensions.starttls => {
+                self.output.extend_from_slice(b"STARTTLS\r\n");
+                State::Waiting(Phase::StartTls)
+            }
+            StartTls::IfOffered => self.begin_auth(),
+            StartTls::Required => State::Refused(Reason::NoStartTls),
+        }
+    }
+
+    fn begin_auth(&mut self) -> State {
+        let Some(credentials) = &self.wishes.credentials else { return State::Ready };
+        if !self.secured && !credentials.in_the_clear {
+            return State::Refused(Reason::InTheClear);
+        }
+        match Exchange::begin(credentials, self.extensions, &mut self.output) {
+            Some(exchange) => State::Auth(exchange),
+            None => State::Refused(Reason::NoMechanism),
+        }
+    }
+
+    fn take_at_auth(&mut self, mut exchange: Exchange, reply: RemoteReply) -> State {
+        match exchange.take(&reply, &mut self.output) {
+            auth::Progress::Waiting => State::Auth(exchange),
+            auth::Progress::Accepted => State::Ready,
+            auth::Progress::Refused => State::Refused(Reason::Reply { to: Phase::Auth, reply }),
+        }
+    }
+
     fn greet(&mut self, phase: Phase) -> State {
-        self.output.extend_from_slice(format!("{phase} {}\r\n", self.hostname).as_bytes());
+        self.output.extend_from_slice(format!("{phase} {}\r\n", self.wishes.hostname).as_bytes());
         State::Waiting(phase)
     }
 
@@ -298,6 +372,8 @@ impl Client {
     fn phase(&self) -> Phase {
         match &self.state {
             State::Waiting(phase) => *phase,
+            State::StartTls => Phase::StartTls,
+            State::Auth(_) => Phase::Auth,
             State::Envelope(transaction) => transaction.phase(),
             State::Content(..) => Phase::Content,
             State::Ready | State::Done(..) | State::Refused(_) | State::Closed => Phase::Quit,
@@ -309,7 +385,7 @@ impl Client {
         let reason = reason(self.phase());
         self.state = match std::mem::replace(&mut self.state, State::Closed) {
             State::Waiting(Phase::Quit) | State::Ready | State::Closed => State::Closed,
-            State::Waiting(_) => State::Refused(reason),
+            State::Waiting(_) | State::StartTls | State::Auth(_) => State::Refused(reason),
             State::Envelope(transaction) | State::Content(transaction, _) => {
                 State::Done(transaction.fail(reason), After::Close)
             }
@@ -323,6 +399,9 @@ impl Client {
 const fn patience(phase: Phase) -> Duration {
     Duration::from_secs(match phase {
         Phase::Connect | Phase::Ehlo | Phase::Helo | Phase::Rset | Phase::Mail | Phase::Rcpt => 300,
+        // Of these the RFCs say nothing. A handshake is two round trips and a signature.
+        Phase::StartTls => 60,
+        Phase::Auth => 120,
         Phase::Data => 120,
         Phase::Content => 180,
         // Shorter, and mail is delivered twice (RFC 1047).

@@ -15,6 +15,12 @@ pub struct Extensions {
     pub eight_bit_mime: bool,
     /// `SMTPUTF8` (RFC 6531).
     pub smtputf8: bool,
+    /// `STARTTLS` (RFC 3207).
+    pub starttls: bool,
+    /// `AUTH` with the mechanism PLAIN (RFC 4616).
+    pub auth_plain: bool,
+    /// `AUTH` with the mechanism LOGIN, which no standard knows.
+    pub auth_login: bool,
 }
 
 impl Extensions {
@@ -31,9 +37,21 @@ impl Extensions {
                 "PIPELINING" => extensions.pipelining = true,
                 "8BITMIME" => extensions.eight_bit_mime = true,
                 "SMTPUTF8" => extensions.smtputf8 = true,
+                "STARTTLS" => extensions.starttls = true,
+                "AUTH" => extensions.read_mechanisms(argument),
                 _ => {}
             }
         }
         extensions
+    }
+
+    fn read_mechanisms(&mut self, list: &str) {
+        for mechanism in list.split_ascii_whitespace() {
+            match mechanism.to_ascii_uppercase().as_str() {
+                "PLAIN" => self.auth_plain = true,
+                "LOGIN" => self.auth_login = true,
+                _ => {}
+            }
+        }
     }
 }

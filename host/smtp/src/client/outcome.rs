@@ -34,9 +34,13 @@ impl Fate {
             // 552 to RCPT once meant "too many recipients" and is to be read as 452 (RFC 5321 §4.5.3.1.10).
             Reason::Reply { to: Phase::Rcpt, reply } if reply.code() == 552 => false,
             // Said of the connection, not of this message.
-            Reason::Reply { to: Phase::Connect | Phase::Ehlo | Phase::Helo | Phase::Rset, .. } => false,
+            Reason::Reply {
+                to: Phase::Connect | Phase::Ehlo | Phase::Helo | Phase::StartTls | Phase::Auth | Phase::Rset,
+                ..
+            } => false,
             Reason::Reply { reply, .. } => reply.severity() == Severity::Permanent,
             Reason::Lost(_) | Reason::TimedOut(_) | Reason::BadReply { .. } => false,
+            Reason::NoStartTls | Reason::Injected | Reason::InTheClear | Reason::NoMechanism => false,
             Reason::TooLarge { .. }
             | Reason::Needs8BitMime
             | Reason::NeedsBinaryMime
@@ -57,6 +61,10 @@ pub enum Phase {
     Ehlo,
     /// HELO, after EHLO was refused.
     Helo,
+    /// STARTTLS and the handshake.
+    StartTls,
+    /// AUTH.
+    Auth,
     /// RSET.
     Rset,
     /// MAIL.
@@ -79,6 +87,8 @@ impl fmt::Display for Phase {
             Self::Connect => "the greeting",
             Self::Ehlo => "EHLO",
             Self::Helo => "HELO",
+            Self::StartTls => "STARTTLS",
+            Self::Auth => "AUTH",
             Self::Rset => "RSET",
             Self::Mail => "MAIL",
             Self::Rcpt => "RCPT",
@@ -111,6 +121,14 @@ pub enum Reason {
         /// What is wrong with it.
         why: BadReply,
     },
+    /// TLS is required, and the server does not offer STARTTLS.
+    NoStartTls,
+    /// Something was said behind the reply to STARTTLS, before TLS began.
+    Injected,
+    /// We were to authenticate, and there is no TLS.
+    InTheClear,
+    /// We were to authenticate, and the server offers no mechanism that we know.
+    NoMechanism,
     /// The message is larger than the server takes.
     TooLarge {
         /// The server's limit in octets.
@@ -133,6 +151,10 @@ impl fmt::Display for Reason {
             Self::Lost(phase) => write!(f, "connection lost at {phase}"),
             Self::TimedOut(phase) => write!(f, "no answer in time at {phase}"),
             Self::BadReply { to, why } => write!(f, "{why} (to {to})"),
+            Self::NoStartTls => f.write_str("4.7.4 TLS is required, and the server does not offer STARTTLS"),
+            Self::Injected => f.write_str("4.7.5 octets came behind the reply to STARTTLS, before TLS began"),
+            Self::InTheClear => f.write_str("4.7.11 the password is not shown without TLS"),
+            Self::NoMechanism => f.write_str("4.7.4 the server offers no mechanism of AUTH that is known here"),
             Self::TooLarge { max } => write!(f, "5.3.4 the next hop takes no more than {max} octets"),
             Self::NeedsBinaryMime => f.write_str("5.6.3 binary content, which cannot be sent on"),
             Self::Needs8BitMime => f.write_str("5.6.3 8-bit content, and the next hop does not offer 8BITMIME"),

@@ -21,8 +21,12 @@ struct Dialogue {
 
 impl Dialogue {
     fn new() -> Self {
+        Self::wishing(Wishes::new("us.example"))
+    }
+
+    fn wishing(wishes: Wishes) -> Self {
         let now = Instant::now();
-        Self { client: Client::new("us.example", now), now }
+        Self { client: Client::new(wishes, now), now }
     }
 
     /// One that has greeted a server which offers this.
@@ -277,8 +281,10 @@ fn a_thousand_recipients_are_not_all_out_at_once() {
 proptest! {
     #[test]
     fn any_server_leads_to_an_end(said in prop::collection::vec(
-        prop_oneof!["(250|354|421|550)[ -][ -~]{0,9}\r\n", "\\PC{0,20}", Just("250 ok\r\n".to_owned())], 0..30)) {
-        let mut client = Client::new("us.example", Instant::now());
+        prop_oneof!["(250|354|421|550)[ -][ -~]{0,9}\r\n", "\\PC{0,20}", Just("250 ok\r\n".to_owned()),
+            Just("250-mx\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n".to_owned())], 0..30)) {
+        let wishes = Wishes { tls: StartTls::IfOffered, credentials: credentials(true), ..Wishes::new("us.example") };
+        let mut client = Client::new(wishes, Instant::now());
         let now = Instant::now();
         let mut done = 0;
         let mut wire = Vec::new();
@@ -298,6 +304,7 @@ proptest! {
                     prop_assert_eq!(fates.len(), 2);
                     done += 1;
                 }
+                ClientStep::StartTls => client.secured(now),
                 ClientStep::Refused(_) => {}
                 ClientStep::Close => {
                     wire.append(client.output());
@@ -310,4 +317,104 @@ proptest! {
         let wire = String::from_utf8(wire).unwrap();
         prop_assert!(!wire.replace("\r\n", "").contains(['\r', '\n']));
     }
+}
+
+/// One that has heard the greeting and said EHLO.
+fn wishing(tls: StartTls, credentials: Option<Credentials>) -> Dialogue {
+    let mut dialogue = Dialogue::wishing(Wishes { tls, credentials, ..Wishes::new("us.example") });
+    assert_eq!(dialogue.server("220 mx.example\r\n"), ClientStep::Read);
+    assert_eq!(dialogue.sent(), "EHLO us.example\r\n");
+    dialogue
+}
+
+fn credentials(in_the_clear: bool) -> Option<Credentials> {
+    Some(Credentials { user: "us".into(), password: "secret".into(), in_the_clear })
+}
+
+fn refused(step: &ClientStep) -> String {
+    let ClientStep::Refused(reason) = step else { panic!("not refused: {step:?}") };
+    assert!(matches!(Fate::refused(reason.clone()), Fate::Deferred(_)), "said of the connection");
+    reason.to_string()
+}
+
+#[test]
+fn what_was_said_before_tls_is_forgotten() {
+    let mut dialogue = wishing(StartTls::IfOffered, None);
+    assert_eq!(dialogue.server("250-mx.example\r\n250-STARTTLS\r\n250 SIZE 7\r\n"), ClientStep::Read);
+    assert_eq!(dialogue.sent(), "STARTTLS\r\n");
+    assert_eq!(dialogue.server("220 go\r\n"), ClientStep::StartTls);
+    assert_eq!(dialogue.step(), ClientStep::StartTls, "nothing else happens before the handshake");
+    dialogue.client.secured(dialogue.now);
+    assert_eq!(dialogue.step(), ClientStep::Read);
+    assert_eq!(dialogue.sent(), "EHLO us.example\r\n");
+    assert_eq!(dialogue.server("250-mx.example\r\n250 8BITMIME\r\n"), ClientStep::Ready);
+    let offered = *dialogue.client.extensions();
+    assert_eq!(offered, Extensions { eight_bit_mime: true, ..Extensions::default() });
+}
+
+#[test]
+fn without_starttls_only_those_who_do_not_need_it_go_on() {
+    for (tls, offers, ready) in [
+        (StartTls::Never, "250-mx\r\n250 STARTTLS\r\n", true),
+        (StartTls::IfOffered, "250 mx\r\n", true),
+        (StartTls::Required, "250 mx\r\n", false),
+    ] {
+        let mut dialogue = wishing(tls, None);
+        let step = dialogue.server(offers);
+        assert_eq!(step == ClientStep::Ready, ready, "{tls:?}: {step:?}");
+    }
+    let mut unwilling = wishing(StartTls::IfOffered, None);
+    unwilling.server("250-mx\r\n250 STARTTLS\r\n");
+    assert_eq!(unwilling.server("454 4.7.0 not now\r\n"), ClientStep::Ready);
+    let mut unwilling = wishing(StartTls::Required, None);
+    unwilling.server("250-mx\r\n250 STARTTLS\r\n");
+    assert_eq!(refused(&unwilling.server("454 4.7.0 not now\r\n")), "454 4.7.0 not now (to STARTTLS)");
+    let mut of_old = wishing(StartTls::Required, None);
+    of_old.server("502 what?\r\n");
+    assert!(refused(&of_old.server("250 mx\r\n")).starts_with("4.7.4 "), "HELO has no extensions");
+}
+
+#[test]
+fn what_is_injected_behind_starttls_ends_it() {
+    let mut dialogue = wishing(StartTls::IfOffered, None);
+    dialogue.server("250-mx\r\n250 STARTTLS\r\n");
+    let step = dialogue.server("220 go\r\n250-evil\r\n250 AUTH PLAIN\r\n");
+    assert!(refused(&step).starts_with("4.7.5 "));
+    assert_eq!(dialogue.step(), ClientStep::Close);
+}
+
+#[test]
+fn a_password_is_shown_under_tls_or_where_it_may_be() {
+    let mut dialogue = wishing(StartTls::IfOffered, credentials(false));
+    assert!(refused(&dialogue.server("250-mx\r\n250 AUTH PLAIN\r\n")).starts_with("4.7.11 "));
+    let mut dialogue = wishing(StartTls::Never, credentials(true));
+    dialogue.server("250-mx\r\n250 AUTH LOGIN PLAIN\r\n");
+    assert_eq!(dialogue.sent(), "AUTH PLAIN AHVzAHNlY3JldA==\r\n");
+    assert_eq!(dialogue.server("235 2.7.0 welcome\r\n"), ClientStep::Ready);
+    let now = Instant::now();
+    let over_tls = Wishes { credentials: credentials(false), ..Wishes::new("us.example") };
+    let mut dialogue = Dialogue { client: Client::over_tls(over_tls, now), now };
+    dialogue.server("220 mx\r\n");
+    dialogue.sent();
+    dialogue.server("250-mx\r\n250 AUTH login\r\n");
+    for (sent, challenge) in [("AUTH LOGIN\r\n", "334 VXNlcm5hbWU6\r\n"), ("dXM=\r\n", "334 UGFzc3dvcmQ6\r\n")] {
+        assert_eq!(dialogue.sent(), sent);
+        assert_eq!(dialogue.server(challenge), ClientStep::Read);
+    }
+    assert_eq!(dialogue.sent(), "c2VjcmV0\r\n");
+    assert_eq!(refused(&dialogue.server("535 5.7.8 no\r\n")), "535 5.7.8 no (to AUTH)");
+}
+
+#[test]
+fn a_server_that_goes_on_asking_is_given_up() {
+    let mut dialogue = wishing(StartTls::Never, credentials(true));
+    dialogue.server("250-mx\r\n250 AUTH PLAIN\r\n");
+    dialogue.sent();
+    dialogue.server("334 \r\n");
+    assert_eq!(dialogue.sent(), "AHVzAHNlY3JldA==\r\n", "it takes no initial response");
+    dialogue.server("334 more\r\n");
+    assert_eq!(dialogue.sent(), "*\r\n");
+    assert_eq!(refused(&dialogue.server("501 cancelled\r\n")), "501 cancelled (to AUTH)");
+    let mut dialogue = wishing(StartTls::Never, credentials(true));
+    assert!(refused(&dialogue.server("250-mx\r\n250 AUTH GSSAPI\r\n")).starts_with("4.7.4 "));
 }

@@ -7,7 +7,7 @@ use rustix::net::RecvFlags;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use wasmail_smtp::client::{Client, ClientStep, Fate, Outgoing, Reason};
+use wasmail_smtp::client::{Client, ClientStep, Fate, Outgoing, Reason, Wishes};
 use wasmail_spool::Message;
 
 /// Octets read at once: replies are short.
@@ -38,7 +38,7 @@ impl Link {
     pub(super) fn new(stream: TcpStream, hostname: &str) -> Self {
         // Small groups of commands are to go at once; without it they only go later.
         let _ = stream.set_nodelay(true);
-        let client = Client::new(hostname, now());
+        let client = Client::new(Wishes::new(hostname), now());
         Self { stream, client, input: Box::new([0; READ_LEN]), unread: 0..0, ready: false }
     }
 
@@ -79,9 +79,11 @@ impl Link {
                     return Ok(fates);
                 }
                 // Neither comes before the message is through.
-                ClientStep::Read | ClientStep::Ready | ClientStep::Refused(_) | ClientStep::Close => {
-                    self.client.peer_closed();
-                }
+                ClientStep::Read
+                | ClientStep::Ready
+                | ClientStep::StartTls
+                | ClientStep::Refused(_)
+                | ClientStep::Close => self.client.peer_closed(),
             }
         }
     }
