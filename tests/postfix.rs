@@ -3,12 +3,16 @@
 mod peers;
 mod support;
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use peers::client::Client;
 use peers::maildir::{self, assert_same, messages, wait_for};
+use peers::nsd::Nsd;
 use peers::postfix::{Postfix, Role};
 use peers::programs::{command, here, run};
+use serde_json::Value;
 use support::Server;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,6 +24,16 @@ fn message(subject: &str) -> String {
         "From: a@example.org\nTo: alice@example.test\nDate: Mon, 23 Nov 2026 10:00:00 +0000\n\
          Message-Id: <{subject}@example.org>\nSubject: {subject}\n\n.dot\nbody of {subject}\n"
     )
+}
+
+/// What became of the recipients of the only message, once all are decided.
+fn decided(server: &Server) -> Vec<Value> {
+    peers::eventually("all are decided", PATIENCE, || {
+        let listed = server.run(&["queue", "list", "--json"]).stdout;
+        let message: Value = serde_json::from_slice(&listed).ok()?;
+        let states = message["recipients"].as_array()?.clone();
+        states.iter().all(|recipient| recipient["state"] != "pending").then_some(states)
+    })
 }
 
 fn by_subject<'a>(found: &'a [maildir::Delivered], subject: &str) -> Vec<&'a maildir::Delivered> {
@@ -140,12 +154,60 @@ fn a_recipient_that_the_next_hop_refuses_is_kept_for_the_operator_to_see() {
     assert_eq!(reply.expect("the server replies").code, 250);
     let found = wait_for(&postfix.maildirs(), 1, PATIENCE);
     assert_same(&found[0], &content);
-    let states = peers::eventually("both are decided", PATIENCE, || {
-        let listed = server.run(&["queue", "list", "--json"]).stdout;
-        let message: serde_json::Value = serde_json::from_slice(&listed).ok()?;
-        let states = message["recipients"].as_array()?.clone();
-        states.iter().all(|recipient| recipient["state"] != "pending").then_some(states)
-    });
+    let states = decided(&server);
     assert_eq!((&states[0]["state"], &states[1]["state"]), (&"delivered".into(), &"failed".into()), "{states:?}");
     assert!(states[1]["reply"].as_str().is_some_and(|reply| reply.contains("550 5.1.1")), "{states:?}");
+}
+
+/// Only the third server of the domain is there, and the other domain takes no mail.
+const ZONE: &str = "@ MX 10 away\n@ MX 10 gone\n@ MX 20 mx\naway A 127.0.0.2\nmx A 127.0.0.1\nnomail MX 0 .\n";
+
+/// A certificate for this name, by an authority of the story's own: the authority's file, and a line of `main.cf`.
+fn certified(dir: &Path, name: &str) -> (String, String) {
+    let authority_key = rcgen::KeyPair::generate().expect("a key can be made");
+    let mut of_authority = rcgen::CertificateParams::default();
+    of_authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = of_authority.self_signed(&authority_key).expect("a certificate can be made");
+    let issuer = rcgen::Issuer::new(of_authority, authority_key);
+    let key = rcgen::KeyPair::generate().expect("a key can be made");
+    let certificate = rcgen::CertificateParams::new([name.to_owned()]).expect("it is a name").signed_by(&key, &issuer);
+    let chain = key.serialize_pem() + &certificate.expect("a certificate can be made").pem();
+    let (ca, file) = (dir.join("ca.pem"), dir.join("chain.pem"));
+    fs::write(&ca, authority.pem()).expect("the directory is ours");
+    fs::write(&file, chain).expect("the directory is ours");
+    (ca.display().to_string(), format!("smtpd_tls_chain_files = {}\n", file.display()))
+}
+
+#[test]
+fn postfix_takes_our_mail_as_the_server_that_the_dns_names_under_tls_with_a_good_certificate() {
+    if !(Postfix::here() && Nsd::here()) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory can be made");
+    let (ca, chain) = certified(dir.path(), "mx.example.test");
+    let tls = format!("{chain}smtpd_tls_security_level = encrypt\nsmtpd_tls_received_header = yes\n");
+    let postfix = Postfix::start_with(&Role::Deliver(MAILBOXES), &tls);
+    let nsd = Nsd::start(ZONE);
+    let server = Server::start(&format!(
+        "[dns]\nreverse = \"off\"\nservers = [\"{}\"]\n[delivery]\nkind = \"mx\"\ntls = \"required\"\n\
+         tls_ca = {ca:?}\n[delivery.mx]\nlocal_domains = [\"here.test\"]\nport = {}\naddresses = [\"127.0.0.0/8\"]\n\
+         [[plugin]]\nname = \"local-domains\"\nmodule = \"builtin:local-domains\"\ngrants = [\"accept-recipients\"]\n\
+         config = {{ domains = [\"example.test\", \"nomail.example.test\", \"here.test\"] }}\n",
+        nsd.address(),
+        postfix.address().port()
+    ));
+    let content = maildir::crlf(message("by-mx").as_bytes());
+    let mut client = Client::greeted(server.address()).expect("the server greets");
+    let recipients = ["alice@example.test", "carol@nomail.example.test", "dave@here.test", "bob@example.test"];
+    assert_eq!(client.send("a@example.org", &recipients, &content).expect("the server replies").code, 250);
+    for name in ["alice@example.test", "bob@example.test"] {
+        let found = wait_for(&maildir::of(&postfix.maildirs(), name), 1, PATIENCE);
+        assert_same(&found[0], &content);
+        assert!(found[0].trace().contains("(using TLSv1.3 with cipher "), "{}", found[0].trace());
+    }
+    wait_for(&maildir::of(&server.maildirs(), "dave@here.test"), 1, PATIENCE);
+    let states = decided(&server);
+    let shown: Vec<_> = states.iter().map(|recipient| recipient["state"].as_str().unwrap_or_default()).collect();
+    assert_eq!(shown, ["delivered", "failed", "delivered", "delivered"], "{states:?}");
+    assert!(states[1]["reply"].as_str().is_some_and(|reply| reply.contains("5.1.10 ")), "{states:?}");
 }

@@ -8,6 +8,7 @@ pub(crate) mod ledger;
 pub(crate) mod load;
 pub(crate) mod maildir;
 pub(crate) mod next_hop;
+pub(crate) mod nsd;
 pub(crate) mod postfix;
 pub(crate) mod programs;
 pub(crate) mod random;

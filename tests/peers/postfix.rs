@@ -39,11 +39,16 @@ impl Postfix {
 
     /// Writes a configuration and starts.
     pub(crate) fn start(role: &Role) -> Self {
+        Self::start_with(role, "")
+    }
+
+    /// Likewise, with more lines of `main.cf`.
+    pub(crate) fn start_with(role: &Role, more: &str) -> Self {
         let home = tempfile::Builder::new().prefix("wasmail-postfix").tempdir().expect("a directory can be made");
         // Postfix's own users must get through.
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
         let mut postfix = Self { home, port: free_port(), master: None };
-        postfix.lay_out(role);
+        postfix.lay_out(role, more);
         postfix.resume();
         postfix
     }
@@ -116,14 +121,14 @@ impl Postfix {
         tool
     }
 
-    fn lay_out(&self, role: &Role) {
+    fn lay_out(&self, role: &Role, more: &str) {
         for folder in ["etc", "queue", "data", "maildir"] {
             fs::create_dir(self.home.path().join(folder)).expect("the directory is ours");
         }
         let (postfix, nobody) = (owner("postfix"), owner("nobody"));
         chown(&self.home.path().join("data"), postfix);
         chown(&self.home.path().join("maildir"), nobody);
-        let main = main_cf(self.home.path(), role, nobody);
+        let main = main_cf(self.home.path(), role, nobody) + more;
         fs::write(self.home.path().join("etc/main.cf"), main).expect("the directory is ours");
         fs::write(self.home.path().join("etc/master.cf"), master_cf(self.port)).expect("the directory is ours");
     }
@@ -198,6 +203,6 @@ fn master_cf(port: u16) -> String {
          proxymap unix - - n - - proxymap\nproxywrite unix - - n - 1 proxymap\nsmtp unix - - n - - smtp\n\
          relay unix - - n - - smtp\nshowq unix n - n - - showq\nerror unix - - n - - error\n\
          retry unix - - n - - error\ndiscard unix - - n - - discard\nvirtual unix - n n - - virtual\n\
-         anvil unix - - n - 1 anvil\nscache unix - - n - 1 scache\npostlog unix-dgram n - n - 1 postlogd\n"
+         anvil unix - - n - 1 anvil\ntlsmgr unix - - n 1000? 1 tlsmgr\nscache unix - - n - 1 scache\npostlog unix-dgram n - n - 1 postlogd\n"
     )
 }

@@ -65,6 +65,13 @@ fn destination(settings: &Settings) -> String {
         }
         DeliveryKind::Maildir => format!("to the Maildir {}", absolute(&delivery.path)),
         DeliveryKind::Smtp => format!("by SMTP to {}", delivery.next_hop.as_deref().unwrap_or_default()),
+        DeliveryKind::Mx => {
+            let local = delivery.mx.local_domains.as_deref().unwrap_or_default().join(", ");
+            match local.as_str() {
+                "" => "to where the DNS says".to_owned(),
+                local => format!("to Maildirs in {} for {local}, else to where the DNS says", absolute(&delivery.path)),
+            }
+        }
         DeliveryKind::Discard => "nowhere: it is thrown away".to_owned(),
     }
 }

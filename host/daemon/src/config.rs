@@ -5,6 +5,7 @@ mod decode;
 mod limits;
 mod load;
 mod mistake;
+mod outbound;
 mod place;
 mod quotas;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub(crate) use danger::warn;
 pub(crate) use decode::{Size, nearest};
 pub(crate) use load::REFERENCE;
 pub(crate) use mistake::{Mistakes, Severity};
+pub(crate) use outbound::{Families, MxDomain, OutboundTls};
 pub(crate) use place::{KeyPath, Sources};
 pub(crate) use settings::{
     Auth, Certificate, Chunking, DeliveryKind, Instance, LineEndings, Listener, ListenerKind, ListenerTls, Log,
@@ -79,6 +81,11 @@ fn resolve(settings: &mut Settings, base: &Path) {
     }
     if let Some(users) = &mut settings.auth.users {
         *users = settings.server.data_dir.join(&*users);
+    }
+    let credentials = settings.route.iter_mut().filter_map(|route| route.credentials.as_mut());
+    let delivery = &mut settings.delivery;
+    for path in credentials.chain(&mut delivery.credentials).chain(&mut delivery.tls_ca) {
+        *path = base.join(&*path);
     }
     for path in settings.route.iter_mut().filter_map(|route| route.path.as_mut()) {
         *path = settings.server.data_dir.join(&*path);

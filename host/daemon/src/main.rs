@@ -8,6 +8,7 @@ mod dkim;
 mod lock;
 mod logs;
 mod out;
+mod outbound;
 mod paths;
 mod plugins;
 mod serve;

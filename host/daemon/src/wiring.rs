@@ -8,7 +8,7 @@ use wasmail_policy::Chain;
 use wasmail_queue::{Backoff, Policy};
 use wasmail_server::{
     ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
-    NextHopConfig, ServerConfig, Signer, SigningKey, SpoolConfig, Tls, Users,
+    ServerConfig, Signer, SigningKey, SpoolConfig, Tls, Users,
 };
 use wasmail_smtp::{AuthConfig, SessionConfig};
 
@@ -16,7 +16,7 @@ use crate::config::{
     self, Chunking, DeliveryKind, KeyPath, LineEndings, Listener, ListenerKind, Mistakes, ReverseDns, Settings,
 };
 use crate::plugins::Plugins;
-use crate::{dkim, paths, tls};
+use crate::{dkim, outbound, paths, tls};
 
 /// Program and version, as `Received` shows them.
 pub(crate) const SOFTWARE: &str = concat!("wasmail ", env!("CARGO_PKG_VERSION"));
@@ -39,6 +39,7 @@ impl Outfit {
             let (loaded, at) = (Users::load(path), KeyPath::of(&["auth", "users"]));
             loaded.map_err(|error| mistakes.add(&at, error)).ok().inspect(|users| scram(settings, users, mistakes))
         });
+        outbound::check(settings, mistakes);
         Self { tls: tls::load(settings, make, mistakes), users, dkim: dkim::load(settings, mistakes) }
     }
 }
@@ -162,7 +163,16 @@ fn delivery(settings: &Settings) -> DeliveryConfig {
     let delivery = &settings.delivery;
     let destination = match delivery.kind {
         DeliveryKind::Maildir => Destination::Maildir(maildir(settings, &delivery.path, delivery.layout)),
-        DeliveryKind::Smtp => Destination::NextHop(next_hop(settings, delivery.next_hop.as_deref())),
+        DeliveryKind::Smtp => Destination::NextHop(outbound::next_hop(
+            settings,
+            delivery.next_hop.as_deref(),
+            None,
+            delivery.credentials.as_deref(),
+        )),
+        DeliveryKind::Mx => {
+            let here = maildir(settings, &delivery.path, delivery.layout);
+            Destination::Mx(Box::new(outbound::mx(settings, Some(here))))
+        }
         DeliveryKind::Discard => Destination::Discard,
     };
     DeliveryConfig {
@@ -175,7 +185,14 @@ fn delivery(settings: &Settings) -> DeliveryConfig {
 fn route(settings: &Settings, route: &config::Route) -> LaneConfig {
     let destination = match (route.kind, &route.path) {
         (DeliveryKind::Maildir, Some(path)) => Destination::Maildir(maildir(settings, path, route.layout)),
-        _ => Destination::NextHop(next_hop(settings, route.next_hop.as_deref())),
+        // Policy chose it: no mail stays here.
+        (DeliveryKind::Mx, _) => Destination::Mx(Box::new(outbound::mx(settings, None))),
+        _ => Destination::NextHop(outbound::next_hop(
+            settings,
+            route.next_hop.as_deref(),
+            route.tls,
+            route.credentials.as_deref(),
+        )),
     };
     LaneConfig { destination, concurrency: route.concurrency, retry: retry(settings) }
 }
@@ -193,23 +210,11 @@ fn maildir(settings: &Settings, root: &Path, layout: config::MaildirLayout) -> M
     }
 }
 
-fn next_hop(settings: &Settings, text: Option<&str>) -> NextHopConfig {
-    let delivery = &settings.delivery;
-    let text = text.unwrap_or_default();
-    let (host, port) = config::next_hop(text).expect("the settings were checked: kind = \"smtp\" has a good next hop");
-    NextHopConfig {
-        host,
-        port,
-        hostname: settings.server.hostname.clone(),
-        connect_timeout: delivery.connect_timeout,
-        idle_timeout: delivery.idle_timeout,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Loaded;
+    use wasmail_server::{ClientConfig, DestinationConfig};
 
     fn defaults() -> Settings {
         Loaded::read(None, &[]).settings.expect("the reference is good")
@@ -223,8 +228,9 @@ mod tests {
         assert_eq!(dns(&settings), DnsConfig::default());
         assert_eq!(retry(&settings), Policy::default());
         assert_eq!(settings.delivery.concurrency, LaneConfig::CONCURRENCY);
-        assert_eq!(settings.delivery.connect_timeout, NextHopConfig::CONNECT_TIMEOUT);
-        assert_eq!(settings.delivery.idle_timeout, NextHopConfig::IDLE_TIMEOUT);
+        assert_eq!(outbound::mx(&settings, None).default, DestinationConfig::default());
+        assert_eq!(settings.delivery.connect_timeout, ClientConfig::CONNECT_TIMEOUT);
+        assert_eq!(settings.delivery.idle_timeout, ClientConfig::IDLE_TIMEOUT);
         assert_eq!(settings.server.drain_timeout, ServerConfig::DRAIN_TIMEOUT);
         assert_eq!(reverse_dns(settings.dns.reverse), wasmail_server::ReverseDns::default());
     }

@@ -3,8 +3,10 @@
 mod attempt;
 mod lane;
 mod maildir;
+mod mx;
 mod next_hop;
 mod orders;
+mod smtp;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use crate::{DeliveryConfig, StartError};
 
 use lane::{Lane, Work};
 use orders::Clerk;
+
+pub(crate) use mx::Own;
 
 pub use orders::{Order, order};
 
@@ -59,18 +63,19 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// Puts down what the spool still held.
+    /// Puts down what the spool still held. `own` tells lanes that go by the DNS which servers are ourselves.
     pub(crate) fn new(
         config: DeliveryConfig,
+        own: &Own,
         spool: Spool,
         recovered: Vec<Recovered>,
         now: SystemTime,
     ) -> Result<(Deliveries, Self), StartError> {
         let mut sorted = Sorted::new(recovered);
-        let (usual, lane) = Lane::new(config.usual, spool.clone(), sorted.take(None), now)?;
+        let (usual, lane) = Lane::new(config.usual, own, spool.clone(), sorted.take(None), now)?;
         let (mut lanes, mut routes) = (vec![lane], HashMap::new());
         for (name, lane) in config.routes {
-            let (sender, lane) = Lane::new(lane, spool.clone(), sorted.take(Some(&name)), now)?;
+            let (sender, lane) = Lane::new(lane, own, spool.clone(), sorted.take(Some(&name)), now)?;
             lanes.push(lane);
             routes.insert(name, sender);
         }

@@ -28,6 +28,12 @@ pub enum StartError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// Mail is to go where the DNS says, and there is nobody to ask.
+    #[error("mail cannot be delivered by MX: {0}")]
+    NameServer(#[source] wasmail_services::dns::NoNameServer),
+    /// What deliveries need for TLS cannot be used.
+    #[error("mail cannot be delivered under TLS: {0}")]
+    Tls(#[source] crate::TlsError),
     /// Nothing to listen on.
     #[error("no listener is configured")]
     NoListener,

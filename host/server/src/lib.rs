@@ -1,7 +1,7 @@
 //! The tokio host: listeners, connections, DNS and delivery.
 //!
 //! A [`Server`] drives a sans-IO session for each client, keeps accepted messages in the spool, and carries them to a
-//! Maildir or to a next hop. An [`Injector`] takes what plugins send. It knows no configuration file and no wasm: the daemon gives it values and chains.
+//! Maildir, to a next hop, or to where the DNS says. An [`Injector`] takes what plugins send. It knows no configuration file and no wasm: the daemon gives it values and chains.
 
 mod body;
 mod config;
@@ -21,8 +21,9 @@ mod tls;
 mod users;
 
 pub use config::{
-    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
-    MaildirLayout, NextHopConfig, ReverseDns, ServerConfig, SpoolConfig,
+    ClientConfig, ConnectionLimits, DeliveryConfig, Destination, DestinationConfig, DnsConfig, ExchangersConfig,
+    LaneConfig, ListenerConfig, ListenerTls, LocalConfig, MaildirConfig, MaildirLayout, MxConfig, NextHopConfig, Pace,
+    ReverseDns, Security, ServerConfig, SpoolConfig,
 };
 pub use delivery::{Order, order};
 pub use error::StartError;
@@ -32,3 +33,5 @@ pub use signing::{DkimKey, DkimKeyError};
 pub use tls::{Certificate, Tls, TlsConfig, TlsError, TlsVersion};
 pub use users::{UserFile, Users, UsersError};
 pub use wasmail_authentication::{Signer, SigningKey};
+pub use wasmail_queue::exchanges::Families;
+pub use wasmail_smtp::client::Credentials;

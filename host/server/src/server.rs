@@ -10,7 +10,7 @@ use wasmail_authentication::Signer;
 use wasmail_spool::Spool;
 
 use crate::body::SpooledBody;
-use crate::delivery::{Deliveries, Delivery};
+use crate::delivery::{Deliveries, Delivery, Own};
 use crate::dns::Names;
 use crate::inject::Injector;
 use crate::limits::Census;
@@ -80,7 +80,8 @@ impl Server {
         let bound = listener::bind_all(config.listeners)?;
         let inline_max = config.spool.options.inline_max as u64;
         let (spool, recovered) = Spool::open(&config.spool.dir, config.spool.options).map_err(StartError::Spool)?;
-        let (deliveries, delivery) = Delivery::new(config.delivery, spool.clone(), recovered, SystemTime::now())?;
+        let own = Own::new(&session.hostname, bound.iter().map(Bound::address).collect());
+        let (deliveries, delivery) = Delivery::new(config.delivery, &own, spool.clone(), recovered, SystemTime::now())?;
         let (census, stop) = (Census::new(limits), Arc::new(Stop::default()));
         let house =
             Arc::new(House { spool, inline_max, delivery: deliveries, signer: config.signer, names, census, stop });

@@ -21,3 +21,4 @@ pub mod tcp;
 
 pub use capabilities::{Capabilities, Used};
 pub use failure::Failure;
+pub use reach::Reach;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-/// What a binding may connect to beside the addresses of the public internet.
+/// What may be connected to beside the addresses of the public internet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reach {
     /// Loopback, link-local, private, unique-local and shared addresses, too.
@@ -15,7 +15,8 @@ pub struct Reach {
 
 impl Reach {
     /// Whether an address may be connected to. An IPv4 address in the clothes of IPv6 is judged as what it is.
-    pub(crate) fn allows(&self, ip: IpAddr) -> bool {
+    #[must_use]
+    pub fn allows(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.addresses.iter().any(|net| net.contains(&ip))
             || match ip {

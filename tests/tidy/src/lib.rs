@@ -19,6 +19,7 @@ mod tests {
         ("wasmail-authentication", &["wasmail-mail", "wasmail-mime"]),
         ("wasmail-services", &["wasmail-mail", "wasmail-authentication"]),
         ("wasmail-wasm", &["wasmail-mail", "wasmail-mime", "wasmail-policy", "wasmail-services"]),
+        // Delivery asks the DNS with the resolver that plugins' questions go to, and fetches policies as they fetch pages.
         (
             "wasmail-server",
             &[
@@ -28,6 +29,7 @@ mod tests {
                 "wasmail-smtp",
                 "wasmail-spool",
                 "wasmail-queue",
+                "wasmail-services",
             ],
         ),
     ];

@@ -30,6 +30,7 @@ pub(crate) fn warn(settings: &Settings, mistakes: &mut Mistakes) {
     }
     nobody_accepts(settings, mistakes);
     durability(settings, mistakes);
+    super::outbound::warn(settings, mistakes);
 }
 
 /// A plugin that may set relaying and whose configuration names nearly the whole Internet.
@@ -119,10 +120,10 @@ fn durability(settings: &Settings, mistakes: &mut Mistakes) {
         mistakes.warn(
             &KeyPath::of(&["delivery", "kind"]),
             what,
-            "set \"maildir\" or \"smtp\", except for measurements",
+            "set \"maildir\", \"smtp\" or \"mx\", except for measurements",
         );
     }
-    if settings.delivery.kind == DeliveryKind::Maildir && !settings.delivery.sync {
+    if matches!(settings.delivery.kind, DeliveryKind::Maildir | DeliveryKind::Mx) && !settings.delivery.sync {
         let what = "delivery does not wait for the disk: a power cut loses delivered mail";
         mistakes.warn(&KeyPath::of(&["delivery", "sync"]), what, "set it to true, except for measurements");
     }

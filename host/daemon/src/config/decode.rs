@@ -250,6 +250,7 @@ macro_rules! whole_number {
 }
 
 whole_number! {
+    u16: "a whole number from 0 to 65535",
     u32: "a whole number from 0 to 4294967295",
     u64: "a whole number from 0",
     usize: "a whole number from 0",

@@ -12,7 +12,8 @@ use super::{Loaded, Severity};
 fn uncommented() -> String {
     let is_key = |line: &str| {
         let key = line.split(" = ").next().filter(|key| *key != line).unwrap_or("");
-        !key.is_empty() && key.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
+        !key.is_empty()
+            && key.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
     };
     let line = |line: &'static str| match line.strip_prefix("# ") {
         Some(rest) if is_key(rest) || rest.starts_with("[[") => rest,

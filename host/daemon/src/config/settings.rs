@@ -1,6 +1,6 @@
 //! The settings as the operator writes them. `reference.toml` says what each is for.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use wasmail_server::LaneConfig;
 
 use super::decode::{Decode, Size, Table, choice, section, wrong_type};
 use super::limits::Limits;
+use super::outbound::{Mx, OutboundTls};
 use super::quotas::{PluginDns, PluginGeo, PluginHttp, PluginInject, PluginKv, PluginTcp};
 use super::{KeyPath, Mistakes};
 
@@ -414,6 +415,18 @@ section! {
         idle_timeout: Duration,
         /// Messages on their way at once.
         concurrency: usize,
+        /// How safe connections to other servers must be.
+        tls: OutboundTls,
+        /// Authorities that are believed beside those of the web.
+        tls_ca: Option<PathBuf>,
+        /// Name and password for the next hop.
+        credentials: Option<PathBuf>,
+        /// Where connections over IPv4 come from.
+        source_ipv4: Option<IpAddr>,
+        /// Where connections over IPv6 come from.
+        source_ipv6: Option<IpAddr>,
+        /// To where the DNS says.
+        mx: Mx,
         /// When a failed delivery is tried again.
         retry: Retry,
     }
@@ -432,6 +445,10 @@ section! {
         layout: MaildirLayout = MaildirLayout::PerRecipient,
         /// The next hop, `host:port`.
         next_hop: Option<String> = None,
+        /// In place of `delivery.tls`.
+        tls: Option<OutboundTls> = None,
+        /// Name and password for the next hop.
+        credentials: Option<PathBuf> = None,
         /// Messages on their way at once.
         concurrency: usize = LaneConfig::CONCURRENCY,
     }
@@ -444,6 +461,8 @@ choice! {
         Maildir = "maildir",
         /// To another server.
         Smtp = "smtp",
+        /// To where the DNS says.
+        Mx = "mx",
         /// Nowhere.
         Discard = "discard",
     }

@@ -27,6 +27,7 @@ pub(super) fn validate(settings: &Settings, mistakes: &mut Mistakes) {
     positive_numbers(settings, mistakes);
     spool(settings, mistakes);
     delivery(settings, mistakes);
+    super::outbound::validate(settings, mistakes);
     routes(settings, mistakes);
     plugins(settings, mistakes);
 }
@@ -272,7 +273,9 @@ fn routes(settings: &Settings, mistakes: &mut Mistakes) {
             DeliveryKind::Maildir if route.path.is_none() => {
                 mistakes.add(&at.key("path"), format!("missing; {at}.kind = \"maildir\" needs it"));
             }
-            DeliveryKind::Discard => mistakes.add(&at.key("kind"), "a route loses no mail: \"maildir\" or \"smtp\""),
+            DeliveryKind::Discard => {
+                mistakes.add(&at.key("kind"), "a route loses no mail: \"maildir\", \"smtp\" or \"mx\"")
+            }
             _ => {}
         }
         if route.concurrency == 0 {
@@ -281,19 +284,35 @@ fn routes(settings: &Settings, mistakes: &mut Mistakes) {
     }
 }
 
-/// Reads `host`, `host:port`, `[address]:port`; the port is 25 when left out.
-pub(crate) fn next_hop(text: &str) -> Result<(String, u16), String> {
-    let bad = || format!("`{text}` is no next hop; write host:port or [address]:port");
-    if let Ok(ip) = text.parse::<std::net::IpAddr>() {
-        return Ok((ip.to_string(), 25));
+/// A server that takes our mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NextHop {
+    /// Name, or address without brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// TLS begins at the first octet.
+    pub(crate) implicit_tls: bool,
+}
+
+/// Reads `host`, `host:port`, `[address]:port`; the port is 25 when left out. After `smtps://` TLS begins at the first octet,
+/// and the port is 465.
+pub(crate) fn next_hop(text: &str) -> Result<NextHop, String> {
+    let bad = || format!("`{text}` is no next hop; write host:port, [address]:port or smtps://host");
+    let (implicit_tls, place) = match text.strip_prefix("smtps://") {
+        Some(place) => (true, place),
+        None => (false, text.strip_prefix("smtp://").unwrap_or(text)),
+    };
+    let usual = if implicit_tls { 465 } else { 25 };
+    if let Ok(ip) = place.parse::<std::net::IpAddr>() {
+        return Ok(NextHop { host: ip.to_string(), port: usual, implicit_tls });
     }
-    let (host, port) = match text.rsplit_once(':') {
+    let (host, port) = match place.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| bad())?),
-        _ => (text, 25),
+        _ => (place, usual),
     };
     let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     let is_good = host.parse::<std::net::IpAddr>().is_ok() || Domain::parse(host).is_ok();
-    if is_good && port != 0 { Ok((host.to_owned(), port)) } else { Err(bad()) }
+    if is_good && port != 0 { Ok(NextHop { host: host.to_owned(), port, implicit_tls }) } else { Err(bad()) }
 }
 
 fn plugins(settings: &Settings, mistakes: &mut Mistakes) {
@@ -382,7 +401,7 @@ fn tcp(plugin: &Plugin, at: &KeyPath, mistakes: &mut Mistakes) {
     }
 }
 
-fn networks(texts: &[String], at: &KeyPath, mistakes: &mut Mistakes) {
+pub(super) fn networks(texts: &[String], at: &KeyPath, mistakes: &mut Mistakes) {
     for (position, net) in texts.iter().enumerate() {
         if net.parse::<ipnet::IpNet>().is_err() {
             mistakes.add(&at.index(position), format!("`{net}` is no network such as 10.0.0.0/8"));
@@ -396,11 +415,13 @@ mod tests {
 
     #[test]
     fn a_next_hop_is_a_host_and_perhaps_a_port() {
-        assert_eq!(next_hop("mx.example.org:2525"), Ok(("mx.example.org".into(), 2525)));
-        assert_eq!(next_hop("mx.example.org"), Ok(("mx.example.org".into(), 25)));
-        assert_eq!(next_hop("127.0.0.1:26"), Ok(("127.0.0.1".into(), 26)));
-        assert_eq!(next_hop("[::1]:26"), Ok(("::1".into(), 26)));
-        assert_eq!(next_hop("::1"), Ok(("::1".into(), 25)));
+        let hop = |text| next_hop(text).map(|hop| (hop.host, hop.port, hop.implicit_tls));
+        assert_eq!(hop("mx.example.org:2525"), Ok(("mx.example.org".into(), 2525, false)));
+        assert_eq!(hop("smtp://mx.example.org"), Ok(("mx.example.org".into(), 25, false)));
+        assert_eq!(hop("smtps://mx.example.org"), Ok(("mx.example.org".into(), 465, true)));
+        assert_eq!(hop("127.0.0.1:26"), Ok(("127.0.0.1".into(), 26, false)));
+        assert_eq!(hop("smtps://[::1]:26"), Ok(("::1".into(), 26, true)));
+        assert_eq!(hop("::1"), Ok(("::1".into(), 25, false)));
         for bad in ["", "host:", "host:0", "host:99999", "two words:25", "[::1:25"] {
             assert!(next_hop(bad).is_err(), "{bad}");
         }

@@ -10,6 +10,7 @@ use wasmail_spool::{Deferral, Message, RecipientState, SpoolId};
 
 use super::lane::{Office, waiting};
 use super::maildir::Maildir;
+use super::mx::Mx;
 use super::next_hop::NextHop;
 use super::orders::Order;
 use crate::log::Escaped;
@@ -17,7 +18,8 @@ use crate::log::Escaped;
 /// Who carries messages to where they go.
 pub(crate) enum Carrier {
     Maildir(Arc<Maildir>),
-    NextHop(NextHop),
+    NextHop(Box<NextHop>),
+    Mx(Arc<Mx>),
     Discard,
 }
 
@@ -67,7 +69,7 @@ impl Office {
     pub(super) fn batch_max(&self) -> usize {
         match self.carrier {
             Carrier::Maildir(_) => usize::MAX,
-            Carrier::NextHop(_) | Carrier::Discard => 1,
+            Carrier::NextHop(_) | Carrier::Mx(_) | Carrier::Discard => 1,
         }
     }
 
@@ -83,6 +85,12 @@ impl Office {
             Carrier::NextHop(next_hop) => {
                 for due in batch {
                     let carried = self.send(next_hop, due).await;
+                    Arc::clone(&self).conclude(carried).await;
+                }
+            }
+            Carrier::Mx(mx) => {
+                for due in batch {
+                    let carried = mx.carry(&self.spool, due).await;
                     Arc::clone(&self).conclude(carried).await;
                 }
             }

@@ -14,11 +14,15 @@ use crate::{Destination, LaneConfig, StartError};
 
 use super::attempt::{Carrier, Due};
 use super::maildir::Maildir;
+use super::mx::{Mx, Own};
 use super::next_hop::NextHop;
 use super::orders::Order;
 
 /// Longest that we sleep in one go: due times are wall-clock times, and that clock may be set.
 const NAP: Duration = Duration::from_secs(60);
+/// Messages that may wait for their destinations at once, some 2 KB each: mail for others goes past a destination that is
+/// slow, as long as there are no more of them.
+const WAITING_MAX: usize = 10_000;
 /// How long running deliveries may go on when everything else has ended.
 const LAST_DELIVERIES: Duration = Duration::from_secs(10);
 
@@ -52,6 +56,7 @@ impl Lane {
     /// Puts down what the spool still held for this route.
     pub(super) fn new(
         config: LaneConfig,
+        own: &Own,
         spool: Spool,
         recovered: Vec<Recovered>,
         now: SystemTime,
@@ -61,13 +66,17 @@ impl Lane {
         let office = Arc::new(Office {
             spool,
             queue: Mutex::new(Queue::new(config.retry)),
-            carrier: carrier(config.destination, last_recovered)?,
+            carrier: carrier(config.destination, own, last_recovered)?,
         });
         let mut running = JoinSet::new();
         for message in recovered {
             resume(&office, message, now, &mut running);
         }
-        let concurrency = config.concurrency.max(1);
+        let concurrency = match office.carrier {
+            // Its own gates let so many through; the others wait without a message in memory.
+            Carrier::Mx(_) => WAITING_MAX,
+            _ => config.concurrency.max(1),
+        };
         Ok((sender, Self { office, work, concurrency, running, in_hand: 0 }))
     }
 
@@ -135,6 +144,9 @@ impl Lane {
     }
 
     async fn end(mut self) -> usize {
+        if let Carrier::Mx(mx) = &self.office.carrier {
+            mx.close();
+        }
         if let Ok(work) = self.work.try_recv() {
             self.take_in(work).await;
         }
@@ -154,10 +166,11 @@ impl Office {
     }
 }
 
-fn carrier(destination: Destination, last_recovered: Option<SpoolId>) -> Result<Carrier, StartError> {
+fn carrier(destination: Destination, own: &Own, last_recovered: Option<SpoolId>) -> Result<Carrier, StartError> {
     Ok(match destination {
         Destination::Maildir(config) => Carrier::Maildir(Arc::new(Maildir::open(config, last_recovered)?)),
-        Destination::NextHop(config) => Carrier::NextHop(NextHop::new(config)),
+        Destination::NextHop(config) => Carrier::NextHop(Box::new(NextHop::new(config)?)),
+        Destination::Mx(config) => Carrier::Mx(Mx::new(*config, own.clone(), last_recovered)?),
         Destination::Discard => Carrier::Discard,
     })
 }

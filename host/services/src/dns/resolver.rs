@@ -68,6 +68,16 @@ impl Resolver {
         Arc::new(Self { source, slots: Semaphore::new(Semaphore::MAX_PERMITS), trust_ad: true })
     }
 
+    /// Asks one question of the server's own, bound by [`ResolverConfig::concurrency`] and the time alone.
+    ///
+    /// # Errors
+    /// When the time is used up, the name servers fail, or the name is none.
+    pub async fn lookup(&self, query: &Query) -> Result<Answer, Failure> {
+        let _slot =
+            self.slots.acquire().await.map_err(|_| Failure::Unavailable("the server is stopping".to_owned()))?;
+        self.ask(query).await
+    }
+
     pub(crate) async fn ask(&self, query: &Query) -> Result<Answer, Failure> {
         let name = query.parse()?;
         match &self.source {

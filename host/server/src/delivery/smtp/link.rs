@@ -1,14 +1,17 @@
-//! One connection to a next hop: carries octets between the socket and the client machine.
+//! One connection to a server: carries octets between the socket and the client machine.
 
+use std::fmt;
 use std::io;
 use std::ops::Range;
 
-use rustix::net::RecvFlags;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use wasmail_smtp::client::{Client, ClientStep, Fate, Outgoing, Reason, Wishes};
+use wasmail_smtp::client::{Client, ClientStep, Extensions, Fate, Outgoing, Phase, Reason, Wishes};
 use wasmail_spool::Message;
+
+use super::stream::Stream;
+use super::tls::{ClientTls, Session};
 
 /// Octets read at once: replies are short.
 const READ_LEN: usize = 4096;
@@ -16,12 +19,13 @@ const READ_LEN: usize = 4096;
 const PIECE_LEN: usize = 64 * 1024;
 
 pub(super) struct Link {
-    stream: TcpStream,
+    stream: Stream,
     client: Client,
     input: Box<[u8; READ_LEN]>,
     /// What of the input the client has not consumed.
     unread: Range<usize>,
     ready: bool,
+    tls: Option<Session>,
 }
 
 /// Why a message could not be sent, though the server is not to blame.
@@ -30,29 +34,90 @@ pub(super) enum Broken {
     Message(io::Error),
 }
 
+/// Why a server cannot be spoken with.
+pub(super) enum Trouble {
+    /// What it said, or did not.
+    Server(Reason),
+    /// There is no TLS; what went wrong.
+    Handshake(io::Error),
+    /// Its certificate is not good enough; why.
+    Certificate(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(reason) => reason.fmt(f),
+            Self::Handshake(error) => write!(f, "4.7.5 the TLS handshake failed: {error}"),
+            Self::Certificate(why) => write!(f, "4.7.5 the server's certificate is not good enough: {why}"),
+        }
+    }
+}
+
+/// How TLS is held with a server.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
+    pub(super) tls: &'a ClientTls,
+    /// The name that it asks for.
+    pub(super) host: &'a str,
+    /// Whether the certificate must be good for that name.
+    pub(super) verified: bool,
+}
+
 fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
 
 impl Link {
-    pub(super) fn new(stream: TcpStream, hostname: &str) -> Self {
+    /// Takes the greeting, says EHLO, and does whatever comes before the first message. With `implicit` TLS begins at the
+    /// first octet.
+    pub(super) async fn open(
+        stream: TcpStream,
+        wishes: Wishes,
+        implicit: bool,
+        terms: Terms<'_>,
+    ) -> Result<Self, Trouble> {
         // Small groups of commands are to go at once; without it they only go later.
         let _ = stream.set_nodelay(true);
-        let client = Client::new(Wishes::new(hostname), now());
-        Self { stream, client, input: Box::new([0; READ_LEN]), unread: 0..0, ready: false }
-    }
-
-    /// Takes the greeting and says EHLO.
-    pub(super) async fn greet(&mut self) -> Result<(), String> {
-        match self.next().await {
-            ClientStep::Ready => Ok(()),
-            ClientStep::Refused(reason) => Err(reason.to_string()),
-            _ => Err(Reason::Lost(wasmail_smtp::client::Phase::Connect).to_string()),
+        let client = if implicit { Client::over_tls(wishes, now()) } else { Client::new(wishes, now()) };
+        let (stream, input) = (Stream::Clear(stream), Box::new([0; READ_LEN]));
+        let mut link = Self { stream, client, input, unread: 0..0, ready: false, tls: None };
+        if implicit {
+            link.shake_hands(terms).await?;
+        }
+        loop {
+            match link.next().await {
+                ClientStep::Ready => return Ok(link),
+                ClientStep::StartTls => {
+                    link.shake_hands(terms).await?;
+                    link.client.secured(now());
+                }
+                ClientStep::Refused(reason) => {
+                    link.part().await;
+                    return Err(Trouble::Server(reason));
+                }
+                _ => return Err(Trouble::Server(Reason::Lost(Phase::Connect))),
+            }
         }
     }
 
-    pub(super) fn offers_eight_bit_mime(&self) -> bool {
-        self.client.extensions().eight_bit_mime
+    async fn shake_hands(&mut self, terms: Terms<'_>) -> Result<(), Trouble> {
+        let stream = self.stream.take_clear().ok_or(Trouble::Handshake(io::ErrorKind::NotConnected.into()))?;
+        let (stream, session) = terms.tls.connect(stream, terms.host).await.map_err(Trouble::Handshake)?;
+        if let (true, Err(why)) = (terms.verified, &session.verified) {
+            return Err(Trouble::Certificate(why.clone()));
+        }
+        (self.stream, self.tls) = (Stream::Tls(stream), Some(session));
+        Ok(())
+    }
+
+    /// What the TLS handshake brought, if there was one.
+    pub(super) fn tls(&self) -> Option<&Session> {
+        self.tls.as_ref()
+    }
+
+    pub(super) fn extensions(&self) -> &Extensions {
+        self.client.extensions()
     }
 
     /// Whether another message can be sent.
@@ -62,8 +127,7 @@ impl Link {
 
     /// Whether the server has said nothing since, not even goodbye.
     pub(super) fn is_quiet(&self) -> bool {
-        let peeked = rustix::net::recv(&self.stream, &mut [0u8; 1][..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-        matches!(peeked, Err(rustix::io::Errno::AGAIN))
+        self.stream.is_quiet()
     }
 
     /// Sends a message and says what became of each recipient. Afterwards [`Link::is_ready`] says whether another may
@@ -78,7 +142,7 @@ impl Link {
                     self.ready = matches!(self.next().await, ClientStep::Ready);
                     return Ok(fates);
                 }
-                // Neither comes before the message is through.
+                // None comes before the message is through.
                 ClientStep::Read
                 | ClientStep::Ready
                 | ClientStep::StartTls
@@ -140,7 +204,10 @@ impl Link {
     async fn write(&mut self) -> bool {
         let deadline = self.client.deadline();
         let output = self.client.output();
-        let written = timeout_at(deadline.into(), self.stream.write_all(output)).await;
+        let stream = &mut self.stream;
+        // Under TLS what was written may still lie on our side.
+        let writing = async { stream.write_all(output).await.and(stream.flush().await) };
+        let written = timeout_at(deadline.into(), writing).await;
         output.clear();
         match written {
             Ok(Ok(())) => return true,
@@ -148,6 +215,12 @@ impl Link {
             Err(_) => self.client.timed_out(),
         }
         false
+    }
+
+    /// Says goodbye to a server that was not spoken with; it need not answer.
+    async fn part(&mut self) {
+        self.client.output().extend_from_slice(b"QUIT\r\n");
+        self.write().await;
     }
 
     /// Says goodbye.

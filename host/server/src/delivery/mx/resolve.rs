@@ -1,0 +1,146 @@
+//! Asks the DNS for a domain's exchanges and their addresses; `queue::exchanges` decides what follows.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use wasmail_queue::exchanges::{
+    Address, AddressAnswer, Exchange, Exchanges, Hop, MxAnswer, Nowhere, Standing, Why, exchanges, hops,
+};
+use wasmail_services::Failure;
+use wasmail_services::dns::{Answer, Data, Outcome, Query, RecordType, Resolver};
+
+use super::own::Own;
+use crate::{ExchangersConfig, StartError};
+
+/// Finds the servers of a domain.
+pub(super) struct Exchangers(Arc<Inner>);
+
+struct Inner {
+    config: ExchangersConfig,
+    resolver: Arc<Resolver>,
+    own: Own,
+    port: u16,
+}
+
+impl Exchangers {
+    pub(super) fn new(config: ExchangersConfig, own: Own, port: u16) -> Result<Self, StartError> {
+        let resolver = Resolver::new(&config.resolver).map_err(StartError::NameServer)?;
+        Ok(Self(Arc::new(Inner { config, resolver, own, port })))
+    }
+
+    /// Where mail for this destination goes, the best first.
+    pub(super) async fn hops(&self, destination: &str) -> Result<Vec<Hop>, Nowhere> {
+        let own = &self.0;
+        if let Some(literal) = destination.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            return own.literal(literal);
+        }
+        let answer = own.mx(destination).await;
+        let found = exchanges(destination, answer, |host| own.own.is_name(host), seed())?;
+        let answers = self.addresses(&found).await;
+        hops(found, &answers, own.config.families, seed())
+    }
+
+    /// The addresses of each host, asked for at once.
+    async fn addresses(&self, exchanges: &Exchanges) -> Vec<AddressAnswer> {
+        let mut asked = JoinSet::new();
+        for (at, exchange) in exchanges.hosts.iter().enumerate() {
+            let (inner, host) = (Arc::clone(&self.0), exchange.host.clone());
+            asked.spawn(async move { (at, inner.addresses(&host).await) });
+        }
+        let mut answers = vec![AddressAnswer::Failed("nobody was asked".to_owned()); exchanges.hosts.len()];
+        while let Some(answered) = asked.join_next().await {
+            match answered {
+                Ok((at, answer)) => answers[at] = answer,
+                Err(error) => tracing::error!(%error, "a question to the DNS ended without an answer"),
+            }
+        }
+        answers
+    }
+}
+
+impl Inner {
+    fn literal(&self, literal: &str) -> Result<Vec<Hop>, Nowhere> {
+        let text = literal.strip_prefix("ipv6:").unwrap_or(literal);
+        let ip: IpAddr = match text.parse() {
+            Ok(ip) if self.config.literals => ip,
+            _ => return Err(Nowhere { why: Why::Literal, detail: String::new() }),
+        };
+        let answer = AddressAnswer::Found(vec![self.judge(ip)]);
+        // Who writes an address wants that one, whichever family others are preferred of.
+        hops(Exchanges::only(ip.to_string()), &[answer], wasmail_queue::exchanges::Families::Ipv4First, 0)
+    }
+
+    async fn mx(&self, domain: &str) -> MxAnswer {
+        let query = Query { name: domain.to_owned(), record_type: RecordType::Mx };
+        let answer = match self.resolver.lookup(&query).await {
+            Ok(answer) => answer,
+            // No name that the DNS could have.
+            Err(Failure::Invalid(_)) => return MxAnswer::NoSuchDomain,
+            Err(failure) => return MxAnswer::Failed(failure.to_string()),
+        };
+        match answer.outcome {
+            Outcome::Found => {
+                MxAnswer::Records(answer.records.into_iter().filter_map(|record| exchange(record.data)).collect())
+            }
+            Outcome::NoData => MxAnswer::NoRecords,
+            Outcome::NoSuchName => MxAnswer::NoSuchDomain,
+        }
+    }
+
+    async fn addresses(&self, host: &str) -> AddressAnswer {
+        let (a, aaaa) = tokio::join!(self.ask(host, RecordType::A), self.ask(host, RecordType::Aaaa));
+        let mut failed = None;
+        let mut found = Vec::new();
+        for answer in [a, aaaa] {
+            match answer {
+                Ok(answer) => found.extend(answer.records.into_iter().filter_map(|record| ip(&record.data))),
+                Err(Failure::Invalid(_)) => {}
+                Err(failure) => failed = Some(failure.to_string()),
+            }
+        }
+        match failed {
+            // What one question found is enough.
+            _ if !found.is_empty() => AddressAnswer::Found(found.into_iter().map(|ip| self.judge(ip)).collect()),
+            Some(why) => AddressAnswer::Failed(why),
+            None => AddressAnswer::None,
+        }
+    }
+
+    async fn ask(&self, host: &str, record_type: RecordType) -> Result<Answer, Failure> {
+        if !self.config.families.wants(record_type == RecordType::A) {
+            return Ok(Answer { outcome: Outcome::NoData, records: Vec::new(), validated: false });
+        }
+        self.resolver.lookup(&Query { name: host.to_owned(), record_type }).await
+    }
+
+    fn judge(&self, ip: IpAddr) -> Address {
+        let standing = match ip {
+            ip if self.own.is_address(ip, self.port) => Standing::Own,
+            ip if !self.config.reach.allows(ip) => Standing::Refused,
+            _ => Standing::Good,
+        };
+        Address { ip, standing }
+    }
+}
+
+fn exchange(data: Data) -> Option<Exchange> {
+    match data {
+        Data::Mx(mx) => Some(Exchange { preference: mx.preference, host: mx.exchange.to_ascii_lowercase() }),
+        _ => None,
+    }
+}
+
+fn ip(data: &Data) -> Option<IpAddr> {
+    match data {
+        Data::A(ip) => Some(IpAddr::V4(*ip)),
+        Data::Aaaa(ip) => Some(IpAddr::V6(*ip)),
+        _ => None,
+    }
+}
+
+/// Another one each time.
+fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

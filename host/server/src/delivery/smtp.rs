@@ -1,0 +1,278 @@
+//! Delivery to other servers by SMTP: connections that are kept for a moment, and recipients' fates.
+
+mod link;
+mod stream;
+mod tally;
+mod tls;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout};
+use wasmail_mail::BodyType;
+use wasmail_smtp::client::{Outgoing, StartTls, Wishes};
+use wasmail_spool::Message;
+
+use super::attempt::Delivered;
+use crate::{ClientConfig, Security, TlsError};
+
+use link::{Broken, Link, Terms, Trouble};
+use tally::Tally;
+use tls::ClientTls;
+
+/// Longest that one attempt may take, whatever the time limits of its steps add up to: a hop that answers each of a
+/// thousand recipients at the last moment would hold a place for days.
+const ATTEMPT_MAX: Duration = Duration::from_secs(4 * 3600);
+/// Connections that are kept idle, of all places together. Each is a socket and some 5 KB.
+const IDLE_MAX: usize = 200;
+
+/// A server at one of its addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    /// Its name, or its address in text.
+    pub(super) host: String,
+    pub(super) address: SocketAddr,
+    /// How safe a connection must be. One that was made for less is not used for more.
+    pub(super) security: Security,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (host, ip, port) = (&self.host, self.address.ip(), self.address.port());
+        match host.parse::<IpAddr>() {
+            Ok(_) => self.address.fmt(f),
+            Err(_) => write!(f, "{host}[{ip}]:{port}"),
+        }
+    }
+}
+
+/// Speaks with servers, and keeps connections to them for the next message.
+pub(super) struct Smtp {
+    config: ClientConfig,
+    tls: ClientTls,
+    idle: Arc<Mutex<Idle>>,
+}
+
+impl Smtp {
+    /// # Errors
+    /// When the file of authorities cannot be used.
+    pub(super) fn new(config: ClientConfig) -> Result<Self, TlsError> {
+        let tls = ClientTls::new(config.ca.as_deref())?;
+        Ok(Self { config, tls, idle: Arc::default() })
+    }
+
+    /// Delivers to these recipients, by position, at the first of these places that will talk to us.
+    ///
+    /// Another place is tried where a connection does not come about, or ends before the final dot was sent: then nobody
+    /// can have the message yet. Whatever else a server says stands.
+    pub(super) async fn carry(&self, places: &[Place], message: &Message, recipients: &[usize]) -> Vec<Delivered> {
+        let mut tally = Tally::new(recipients);
+        // What was settled before the time was up stays so.
+        let in_time = timeout(ATTEMPT_MAX, self.attempt(places, message, &mut tally)).await;
+        tally.end(in_time.err().map(|_| "4.4.2 the attempt takes too long"))
+    }
+
+    async fn attempt(&self, places: &[Place], message: &Message, tally: &mut Tally) {
+        if let Some((place, link)) = self.take_idle(places) {
+            // The server may have closed an idle connection just now: that says nothing about it.
+            self.converse(&place, link, message, tally).await;
+        }
+        for place in places {
+            if tally.is_settled() {
+                return;
+            }
+            match self.connect(place).await {
+                Ok(link) => self.converse(place, link, message, tally).await,
+                Err(why) => tally.note(why),
+            }
+        }
+    }
+
+    /// An open connection to the best of these places that has one: where it was made, better ones did not answer.
+    fn take_idle(&self, places: &[Place]) -> Option<(Place, Link)> {
+        let mut idle = self.idle.lock();
+        places.iter().find_map(|place| Some((place.clone(), idle.take(place, self.config.idle_timeout)?)))
+    }
+
+    async fn connect(&self, place: &Place) -> Result<Link, String> {
+        let starttls = match place.security {
+            Security::Off => StartTls::Never,
+            Security::Opportunistic => StartTls::IfOffered,
+            Security::Verified => StartTls::Required,
+        };
+        let link = match self.open(place, starttls).await? {
+            // Without TLS the mail is as safe as with a server that has none (RFC 7435).
+            Err(Trouble::Handshake(error))
+                if place.security == Security::Opportunistic && !self.config.implicit_tls =>
+            {
+                tracing::info!(target: "wasmail::delivery", %place, %error, "TLS failed; going on in the clear");
+                self.open(place, StartTls::Never).await?
+            }
+            other => other,
+        };
+        let link = link.map_err(|trouble| format!("{place}: {trouble}"))?;
+        match link.tls() {
+            Some(tls) => {
+                let (verified, why_not) = (tls.verified.is_ok(), tls.verified.as_ref().err());
+                tracing::info!(
+                    target: "wasmail::delivery", %place, tls = tls.version, cipher = tls.cipher, verified, why_not, "connected"
+                );
+            }
+            None => tracing::info!(target: "wasmail::delivery", %place, "connected, without TLS"),
+        }
+        Ok(link)
+    }
+
+    /// Connects and greets. The outer error is that nobody answers.
+    async fn open(&self, place: &Place, tls: StartTls) -> Result<Result<Link, Trouble>, String> {
+        let connected = timeout(self.config.connect_timeout, self.socket(place.address)).await;
+        let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let stream = connected.map_err(|error| format!("4.4.1 failed to connect to {place}: {error}"))?;
+        let ClientConfig { hostname, credentials, implicit_tls, .. } = &self.config;
+        let wishes = Wishes { hostname: hostname.clone(), tls, credentials: credentials.clone() };
+        let terms = Terms { tls: &self.tls, host: &place.host, verified: place.security == Security::Verified };
+        Ok(Link::open(stream, wishes, *implicit_tls, terms).await)
+    }
+
+    /// A connection, from the address that the operator chose.
+    async fn socket(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let (socket, source) = match address {
+            SocketAddr::V4(_) => (TcpSocket::new_v4()?, self.config.source_ipv4.map(IpAddr::V4)),
+            SocketAddr::V6(_) => (TcpSocket::new_v6()?, self.config.source_ipv6.map(IpAddr::V6)),
+        };
+        if let Some(source) = source {
+            socket.bind((source, 0).into())?;
+        }
+        socket.connect(address).await
+    }
+
+    /// Sends the message to those who are open, in as many transactions as the server wants for them.
+    async fn converse(&self, place: &Place, mut link: Link, message: &Message, tally: &mut Tally) {
+        loop {
+            let recipients = tally.open().to_vec();
+            let sent = match outgoing(message, &recipients, &link).await {
+                Ok(outgoing) => link.send(outgoing, message).await,
+                Err(error) => Err(Broken::Message(error)),
+            };
+            let go_on = match sent {
+                Ok(fates) => tally.settle(place, &recipients, &fates),
+                Err(Broken::Message(error)) => {
+                    tracing::error!(queue_id = %message.id(), %error, "failed to read a message's body");
+                    return tally.give_up(&format!("4.3.0 failed to read the message: {error}"));
+                }
+            };
+            if !link.is_ready() {
+                return;
+            }
+            if !go_on || tally.is_settled() {
+                return self.keep(place, link);
+            }
+        }
+    }
+
+    /// Keeps an open connection for the next message, for a moment.
+    fn keep(&self, place: &Place, link: Link) {
+        let surplus = self.idle.lock().put(place, link);
+        let (idle, patience) = (Arc::clone(&self.idle), self.config.idle_timeout);
+        tokio::spawn(async move {
+            if let Some(link) = surplus {
+                return link.quit().await;
+            }
+            tokio::time::sleep(patience).await;
+            let old = idle.lock().take_old(patience);
+            for link in old {
+                link.quit().await;
+            }
+        });
+    }
+}
+
+/// Connections on which nothing is said.
+#[derive(Default)]
+struct Idle {
+    by_place: HashMap<Place, Vec<(Instant, Link)>>,
+    count: usize,
+}
+
+impl Idle {
+    /// Takes one in; gives it back when there are too many.
+    fn put(&mut self, place: &Place, link: Link) -> Option<Link> {
+        if self.count >= IDLE_MAX {
+            return Some(link);
+        }
+        self.count += 1;
+        self.by_place.entry(place.clone()).or_default().push((Instant::now(), link));
+        None
+    }
+
+    /// One that is open still, the youngest first.
+    fn take(&mut self, place: &Place, patience: Duration) -> Option<Link> {
+        let links = self.by_place.get_mut(place)?;
+        let mut found = None;
+        while let Some((since, link)) = links.pop() {
+            self.count -= 1;
+            if since.elapsed() < patience && link.is_quiet() {
+                found = Some(link);
+                break;
+            }
+        }
+        if links.is_empty() {
+            self.by_place.remove(place);
+        }
+        found
+    }
+
+    /// Those that nobody wanted for so long.
+    fn take_old(&mut self, patience: Duration) -> Vec<Link> {
+        let mut old = Vec::new();
+        for links in self.by_place.values_mut() {
+            let is_old = |(since, _): &mut (Instant, Link)| since.elapsed() >= patience;
+            old.extend(links.extract_if(.., is_old).map(|(_, link)| link));
+        }
+        self.by_place.retain(|_, links| !links.is_empty());
+        self.count -= old.len();
+        old
+    }
+}
+
+/// The message as the client machine wants to know it.
+async fn outgoing(message: &Message, recipients: &[usize], link: &Link) -> io::Result<Outgoing> {
+    let envelope = message.envelope();
+    let to = recipients.iter().filter_map(|at| envelope.recipients.get(*at)).map(|to| to.path.clone());
+    let outgoing = Outgoing {
+        reverse_path: envelope.reverse_path.clone(),
+        recipients: to.collect(),
+        size: message.header().len() as u64 + message.body().len(),
+        body: envelope.body,
+        smtputf8: false,
+    };
+    let smtputf8 = envelope.smtputf8 && (!is_ascii(&outgoing) || !message.header().is_ascii());
+    // A server that does not offer 8BITMIME gets what is 7-bit in fact, whatever the client called it.
+    let body = match link.extensions().eight_bit_mime {
+        true => outgoing.body,
+        false if is_seven_bit(message).await? => BodyType::SevenBit,
+        false => BodyType::EightBitMime,
+    };
+    Ok(Outgoing { smtputf8, body, ..outgoing })
+}
+
+fn is_ascii(outgoing: &Outgoing) -> bool {
+    let mailboxes = outgoing.recipients.iter().map(|to| to.mailbox()).chain([outgoing.reverse_path.mailbox()]);
+    mailboxes.flatten().all(wasmail_mail::Mailbox::is_ascii)
+}
+
+async fn is_seven_bit(message: &Message) -> io::Result<bool> {
+    let mut chunks = message.body().chunks();
+    while let Some(chunk) = chunks.next().await? {
+        if !chunk.is_ascii() {
+            return Ok(false);
+        }
+    }
+    Ok(message.header().is_ascii())
+}

@@ -1,0 +1,99 @@
+//! NSD, a real name server, on loopback with one zone.
+#![allow(dead_code, reason = "each test program uses its part")]
+#![allow(unreachable_pub, reason = "a module of each test program")]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use wasmail_services::dns::{Query, RecordType, Resolver, ResolverConfig};
+
+/// Longest that it may take to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// NSD with the zone `example.test`; it ends with the test.
+pub struct Nsd {
+    child: Child,
+    pub address: SocketAddr,
+    _dir: tempfile::TempDir,
+}
+
+impl Nsd {
+    /// Starts it with these records of `example.test`.
+    pub async fn start(records: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let zone = format!(
+            "$ORIGIN example.test.\n@ 300 IN SOA ns root 1 3600 600 86400 60\n@ IN NS ns\nns IN A 127.0.0.1\n{records}"
+        );
+        std::fs::write(dir.path().join("example.test"), zone).unwrap();
+        let began = Instant::now();
+        // Between finding a free port and taking it somebody else may.
+        loop {
+            assert!(began.elapsed() < PATIENCE, "NSD does not start: is the package `nsd` installed?");
+            let address = free();
+            let mut child = spawn(dir.path(), address);
+            if answers(&mut child, address).await {
+                return Self { child, address, _dir: dir };
+            }
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// A resolver that asks it.
+    pub fn resolver(&self) -> ResolverConfig {
+        config(self.address, Duration::from_secs(1))
+    }
+}
+
+impl Drop for Nsd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn config(server: SocketAddr, timeout: Duration) -> ResolverConfig {
+    ResolverConfig { servers: vec![server], timeout, concurrency: 100, cache: 100, trust_ad: true }
+}
+
+async fn answers(child: &mut Child, address: SocketAddr) -> bool {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE && child.try_wait().unwrap().is_none() {
+        let resolver = Resolver::new(&config(address, Duration::from_millis(200))).unwrap();
+        let query = Query { name: "ns.example.test".into(), record_type: RecordType::A };
+        if resolver.lookup(&query).await.is_ok() {
+            return true;
+        }
+    }
+    false
+}
+
+/// A port that is free for both UDP and TCP.
+fn free() -> SocketAddr {
+    loop {
+        let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = udp.local_addr().unwrap();
+        if std::net::TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+fn spawn(dir: &Path, address: SocketAddr) -> Child {
+    let place = dir.display();
+    let config = format!(
+        "server:\n  ip-address: {}@{}\n  username: \"\"\n  chroot: \"\"\n  pidfile: \"\"\n  zonesdir: \"{place}\"\n  \
+         database: \"\"\n  zonelistfile: \"{place}/zone.list\"\n  xfrdfile: \"\"\n  server-count: 1\n\
+         remote-control:\n  control-enable: no\nzone:\n  name: example.test\n  zonefile: example.test\n",
+        address.ip(),
+        address.port()
+    );
+    let file = dir.join("nsd.conf");
+    std::fs::write(&file, config).unwrap();
+    let mut nsd = Command::new("nsd");
+    // In the foreground, so that it ends with the test.
+    nsd.arg("-d").arg("-c").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
+    nsd.spawn().expect("the package `nsd` is installed")
+}
