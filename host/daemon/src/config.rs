@@ -21,7 +21,7 @@ pub(crate) use danger::warn;
 pub(crate) use decode::{Size, nearest};
 pub(crate) use load::REFERENCE;
 pub(crate) use mistake::{Mistakes, Severity};
-pub(crate) use outbound::{Families, MxDomain, OutboundTls};
+pub(crate) use outbound::{Families, MxDomain, OutboundTls, Patience};
 pub(crate) use place::{KeyPath, Sources};
 pub(crate) use settings::{
     Auth, Certificate, Chunking, DeliveryKind, Instance, LineEndings, Listener, ListenerKind, ListenerTls, Log,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wasmail_server::{
     ClientConfig, Credentials, DestinationConfig, ExchangersConfig, LocalConfig, MaildirConfig, MxConfig,
-    NextHopConfig, Pace, Security,
+    NextHopConfig, Pace, Patience, Security,
 };
 use wasmail_services::Reach;
 use wasmail_services::dns::ResolverConfig;
@@ -112,11 +112,23 @@ pub(crate) fn client(settings: &Settings) -> ClientConfig {
         hostname: settings.server.hostname.clone(),
         connect_timeout: delivery.connect_timeout,
         idle_timeout: delivery.idle_timeout,
+        patience: patience(&delivery.patience),
         ca: delivery.tls_ca.clone(),
         implicit_tls: false,
         credentials: None,
         source_ipv4: delivery.source_ipv4.and_then(|ip| if let IpAddr::V4(ip) = ip { Some(ip) } else { None }),
         source_ipv6: delivery.source_ipv6.and_then(|ip| if let IpAddr::V6(ip) = ip { Some(ip) } else { None }),
+    }
+}
+
+fn patience(patience: &config::Patience) -> Patience {
+    Patience {
+        greeting: patience.greeting,
+        command: patience.command,
+        handshake: patience.handshake,
+        data: patience.data,
+        content: patience.content,
+        final_dot: patience.final_dot,
     }
 }
 

@@ -163,12 +163,12 @@ fn delivery(settings: &Settings) -> DeliveryConfig {
     let delivery = &settings.delivery;
     let destination = match delivery.kind {
         DeliveryKind::Maildir => Destination::Maildir(maildir(settings, &delivery.path, delivery.layout)),
-        DeliveryKind::Smtp => Destination::NextHop(outbound::next_hop(
+        DeliveryKind::Smtp => Destination::NextHop(Box::new(outbound::next_hop(
             settings,
             delivery.next_hop.as_deref(),
             None,
             delivery.credentials.as_deref(),
-        )),
+        ))),
         DeliveryKind::Mx => {
             let here = maildir(settings, &delivery.path, delivery.layout);
             Destination::Mx(Box::new(outbound::mx(settings, Some(here))))
@@ -187,12 +187,12 @@ fn route(settings: &Settings, route: &config::Route) -> LaneConfig {
         (DeliveryKind::Maildir, Some(path)) => Destination::Maildir(maildir(settings, path, route.layout)),
         // Policy chose it: no mail stays here.
         (DeliveryKind::Mx, _) => Destination::Mx(Box::new(outbound::mx(settings, None))),
-        _ => Destination::NextHop(outbound::next_hop(
+        _ => Destination::NextHop(Box::new(outbound::next_hop(
             settings,
             route.next_hop.as_deref(),
             route.tls,
             route.credentials.as_deref(),
-        )),
+        ))),
     };
     LaneConfig { destination, concurrency: route.concurrency, retry: retry(settings) }
 }
@@ -231,6 +231,7 @@ mod tests {
         assert_eq!(outbound::mx(&settings, None).default, DestinationConfig::default());
         assert_eq!(settings.delivery.connect_timeout, ClientConfig::CONNECT_TIMEOUT);
         assert_eq!(settings.delivery.idle_timeout, ClientConfig::IDLE_TIMEOUT);
+        assert_eq!(outbound::client(&settings).patience, wasmail_server::Patience::default());
         assert_eq!(settings.server.drain_timeout, ServerConfig::DRAIN_TIMEOUT);
         assert_eq!(reverse_dns(settings.dns.reverse), wasmail_server::ReverseDns::default());
     }

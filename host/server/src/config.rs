@@ -14,7 +14,7 @@ use wasmail_queue::exchanges::Families;
 use wasmail_services::Reach;
 use wasmail_services::dns::ResolverConfig;
 use wasmail_smtp::SessionConfig;
-use wasmail_smtp::client::Credentials;
+use wasmail_smtp::client::{Credentials, Patience};
 use wasmail_spool::Options;
 
 use crate::tls::Tls;
@@ -197,7 +197,7 @@ pub enum Destination {
     /// Into Maildirs of this machine.
     Maildir(MaildirConfig),
     /// To another server by SMTP.
-    NextHop(NextHopConfig),
+    NextHop(Box<NextHopConfig>),
     /// To the servers that recipients' domains name in the DNS.
     Mx(Box<MxConfig>),
     /// Nowhere: a message is forgotten as soon as it is acknowledged. For benchmarks only.
@@ -241,6 +241,8 @@ pub struct ClientConfig {
     ///
     /// 5 seconds by default: longer would hold a slot of the other server's for nothing.
     pub idle_timeout: Duration,
+    /// How long the other server may take for each step.
+    pub patience: Patience,
     /// Authorities in PEM that are believed beside those of the web, where a certificate must be good.
     pub ca: Option<PathBuf>,
     /// Whether TLS begins at the first octet (RFC 8314 §3.3), rather than by STARTTLS.
@@ -267,6 +269,7 @@ impl ClientConfig {
             hostname: hostname.into(),
             connect_timeout,
             idle_timeout,
+            patience: Patience::default(),
             ca: None,
             implicit_tls: false,
             credentials: None,

@@ -34,4 +34,4 @@ pub use tls::{Certificate, Tls, TlsConfig, TlsError, TlsVersion};
 pub use users::{UserFile, Users, UsersError};
 pub use wasmail_authentication::{Signer, SigningKey};
 pub use wasmail_queue::exchanges::Families;
-pub use wasmail_smtp::client::Credentials;
+pub use wasmail_smtp::client::{Credentials, Patience};

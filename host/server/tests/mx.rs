@@ -1,5 +1,7 @@
 //! Stories of mail that goes to where the DNS says, with a real name server on loopback.
 
+#[path = "support/authority.rs"]
+mod authority;
 #[path = "support/nsd.rs"]
 mod nsd;
 #[path = "support/peer.rs"]
@@ -7,9 +9,8 @@ mod peer;
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 
+use authority::Authority;
 use nsd::Nsd;
 use peer::{Peer, Script};
 use support::{Home, Wanted, delivered, until};
@@ -235,39 +236,6 @@ async fn who_takes_fewer_recipients_gets_more_messages() {
     server.stop().await;
 }
 
-/// An authority of the test's own, and servers' certificates by it.
-struct Authority {
-    dir: tempfile::TempDir,
-    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
-        Self { dir, issuer: rcgen::Issuer::new(params, key) }
-    }
-
-    fn pem(&self) -> &Path {
-        self.dir.path()
-    }
-
-    /// A server that has this name.
-    fn server(&self, name: &str) -> Arc<rustls::ServerConfig> {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder =
-            rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        Arc::new(builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap())
-    }
-}
-
 const OFFERS_TLS: &str = "250-peer.example\r\n250-STARTTLS\r\n250 SIZE\r\n";
 
 #[tokio::test]
@@ -319,7 +287,8 @@ async fn a_relay_is_told_who_we_are_under_tls_from_the_first_octet() {
     client.ca = Some(authority.pem().join("ca.pem"));
     client.credentials = Some(Credentials { user: "us".into(), password: "secret".into(), in_the_clear: false });
     let (host, port) = (relay.address.ip().to_string(), relay.address.port());
-    let destination = Destination::NextHop(NextHopConfig { host, port, security: Security::Verified, client });
+    let destination =
+        Destination::NextHop(Box::new(NextHopConfig { host, port, security: Security::Verified, client }));
     let wanted = Wanted { destination: Some(destination), ..Wanted::default() };
     let server = send(&home, wanted, &["b@a.example.test"]).await;
     until(|| states(&home).is_empty()).await;

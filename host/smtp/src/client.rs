@@ -6,17 +6,19 @@ mod auth;
 mod content;
 mod extensions;
 mod outcome;
+mod patience;
 mod reply;
 mod transaction;
 mod wishes;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wasmail_mail::{BodyType, ForwardPath, ReversePath};
 
 pub use content::BareLineEnd;
 pub use extensions::Extensions;
 pub use outcome::{Fate, Phase, Reason};
+pub use patience::Patience;
 pub use reply::{BadReply, RemoteReply};
 pub use wishes::{Credentials, StartTls, Wishes};
 
@@ -361,7 +363,7 @@ impl Client {
     /// When [`Client::timed_out`] is to be called if nothing came (RFC 5321 §4.5.3.2).
     #[must_use]
     pub fn deadline(&self) -> Instant {
-        self.since + patience(self.phase())
+        self.since + self.wishes.patience.at(self.phase())
     }
 
     /// The deadline has passed.
@@ -393,22 +395,6 @@ impl Client {
             State::Refused(earlier) => State::Refused(earlier),
         };
     }
-}
-
-/// How long a server may take (RFC 5321 §4.5.3.2). A piece of content counts from when it was made.
-const fn patience(phase: Phase) -> Duration {
-    Duration::from_secs(match phase {
-        Phase::Connect | Phase::Ehlo | Phase::Helo | Phase::Rset | Phase::Mail | Phase::Rcpt => 300,
-        // Of these the RFCs say nothing. A handshake is two round trips and a signature.
-        Phase::StartTls => 60,
-        Phase::Auth => 120,
-        Phase::Data => 120,
-        Phase::Content => 180,
-        // Shorter, and mail is delivered twice (RFC 1047).
-        Phase::FinalDot => 600,
-        // Nothing depends on the answer.
-        Phase::Quit => 5,
-    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use wasmail_mail::Domain;
@@ -53,6 +54,24 @@ section! {
     }
 }
 
+section! {
+    /// How long another server may take for each step.
+    Patience {
+        /// To greet us.
+        greeting: Duration,
+        /// To answer a command before DATA.
+        command: Duration,
+        /// For a TLS handshake.
+        handshake: Duration,
+        /// To answer DATA.
+        data: Duration,
+        /// To take a piece of content.
+        content: Duration,
+        /// To answer the final dot.
+        final_dot: Duration,
+    }
+}
+
 choice! {
     /// How safe connections to other servers must be.
     OutboundTls {
@@ -79,6 +98,19 @@ choice! {
     }
 }
 
+impl Patience {
+    fn all(&self) -> [(&'static str, Duration); 6] {
+        [
+            ("greeting", self.greeting),
+            ("command", self.command),
+            ("handshake", self.handshake),
+            ("data", self.data),
+            ("content", self.content),
+            ("final_dot", self.final_dot),
+        ]
+    }
+}
+
 impl Mx {
     /// The networks; those that are none were reported when the settings were read.
     pub(crate) fn networks(&self) -> Vec<IpNet> {
@@ -100,6 +132,9 @@ pub(super) fn validate(settings: &Settings, mistakes: &mut Mistakes) {
     }
     domains(mx, &at, mistakes);
     let delivery = &settings.delivery;
+    for (key, time) in delivery.patience.all() {
+        super::validate::nonzero_time(time, &KeyPath::of(&["delivery", "patience", key]), mistakes);
+    }
     for (key, source, ipv4) in
         [("source_ipv4", delivery.source_ipv4, true), ("source_ipv6", delivery.source_ipv6, false)]
     {

@@ -11,7 +11,7 @@ use wasmail_server::LaneConfig;
 
 use super::decode::{Decode, Size, Table, choice, section, wrong_type};
 use super::limits::Limits;
-use super::outbound::{Mx, OutboundTls};
+use super::outbound::{Mx, OutboundTls, Patience};
 use super::quotas::{PluginDns, PluginGeo, PluginHttp, PluginInject, PluginKv, PluginTcp};
 use super::{KeyPath, Mistakes};
 
@@ -427,6 +427,8 @@ section! {
         source_ipv6: Option<IpAddr>,
         /// To where the DNS says.
         mx: Mx,
+        /// How long other servers may take.
+        patience: Patience,
         /// When a failed delivery is tried again.
         retry: Retry,
     }

@@ -160,7 +160,7 @@ fn session_limits(limits: &Limits, at: &KeyPath, mistakes: &mut Mistakes) {
     nonzero_time(limits.total, &at.key("total"), mistakes);
 }
 
-fn nonzero_time(time: Duration, at: &KeyPath, mistakes: &mut Mistakes) {
+pub(super) fn nonzero_time(time: Duration, at: &KeyPath, mistakes: &mut Mistakes) {
     if time.is_zero() {
         mistakes.add(at, "must be longer than nothing");
     }

@@ -169,7 +169,7 @@ impl Office {
 fn carrier(destination: Destination, own: &Own, last_recovered: Option<SpoolId>) -> Result<Carrier, StartError> {
     Ok(match destination {
         Destination::Maildir(config) => Carrier::Maildir(Arc::new(Maildir::open(config, last_recovered)?)),
-        Destination::NextHop(config) => Carrier::NextHop(Box::new(NextHop::new(config)?)),
+        Destination::NextHop(config) => Carrier::NextHop(Box::new(NextHop::new(*config)?)),
         Destination::Mx(config) => Carrier::Mx(Mx::new(*config, own.clone(), last_recovered)?),
         Destination::Discard => Carrier::Discard,
     })

@@ -63,7 +63,7 @@ impl Smtp {
     /// # Errors
     /// When the file of authorities cannot be used.
     pub(super) fn new(config: ClientConfig) -> Result<Self, TlsError> {
-        let tls = ClientTls::new(config.ca.as_deref())?;
+        let tls = ClientTls::new(config.ca.as_deref(), config.patience.handshake)?;
         Ok(Self { config, tls, idle: Arc::default() })
     }
 
@@ -134,8 +134,8 @@ impl Smtp {
         let connected = timeout(self.config.connect_timeout, self.socket(place.address)).await;
         let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let stream = connected.map_err(|error| format!("4.4.1 failed to connect to {place}: {error}"))?;
-        let ClientConfig { hostname, credentials, implicit_tls, .. } = &self.config;
-        let wishes = Wishes { hostname: hostname.clone(), tls, credentials: credentials.clone() };
+        let ClientConfig { hostname, credentials, implicit_tls, patience, .. } = &self.config;
+        let wishes = Wishes { hostname: hostname.clone(), tls, credentials: credentials.clone(), patience: *patience };
         let terms = Terms { tls: &self.tls, host: &place.host, verified: place.security == Security::Verified };
         Ok(Link::open(stream, wishes, *implicit_tls, terms).await)
     }

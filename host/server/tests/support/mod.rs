@@ -155,7 +155,7 @@ impl Home {
 }
 
 pub fn to_next_hop(address: SocketAddr) -> Destination {
-    Destination::NextHop(NextHopConfig::new(address.ip().to_string(), address.port(), "mx.example"))
+    Destination::NextHop(Box::new(NextHopConfig::new(address.ip().to_string(), address.port(), "mx.example")))
 }
 
 pub struct Running {

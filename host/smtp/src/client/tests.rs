@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -125,6 +127,16 @@ fn data_that_nobody_gets_is_ended_at_once() {
     assert_eq!(dialogue.sent(), ".\r\n");
     assert_eq!(short(&dialogue.server("554 no recipients\r\n")), ["-550 no (to RCPT)"]);
     assert_eq!(dialogue.step(), ClientStep::Ready);
+}
+
+#[test]
+fn nobody_gets_an_empty_message_where_mail_was_refused_and_data_was_not() {
+    let mut dialogue = Dialogue::greeted(OFFERS);
+    dialogue.send(&["b@example.org"]);
+    dialogue.sent();
+    let step = dialogue.server("451 4.3.0 not now\r\n250 2.1.5 ok\r\n354 go\r\n");
+    assert_eq!(short(&step), ["~451 4.3.0 not now (to MAIL)"]);
+    assert_eq!((dialogue.sent().as_str(), dialogue.step()), ("", ClientStep::Close));
 }
 
 #[test]

@@ -158,6 +158,10 @@ impl Transaction {
         let wants_content = reply.code() == 354;
         match (wants_content, self.anybody_accepted()) {
             (true, true) => Progress::Content,
+            // MAIL was refused, recipients were not: the server may give them the empty message.
+            (true, false) if self.fates.iter().any(|fate| matches!(fate, Fate::Delivered(_))) => {
+                Progress::Closing(Reason::Reply { to: Phase::Data, reply })
+            }
             // DATA went out with recipients that were all refused: an empty message ends it, and nobody gets that.
             (true, false) => {
                 out.extend_from_slice(b".\r\n");

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Patience;
+
 /// What a client wants of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wishes {
@@ -11,13 +13,15 @@ pub struct Wishes {
     pub tls: StartTls,
     /// How to authenticate, if the server wants it.
     pub credentials: Option<Credentials>,
+    /// How long the server may take.
+    pub patience: Patience,
 }
 
 impl Wishes {
     /// Nothing but to be called so.
     #[must_use]
     pub fn new(hostname: impl Into<String>) -> Self {
-        Self { hostname: hostname.into(), tls: StartTls::Never, credentials: None }
+        Self { hostname: hostname.into(), tls: StartTls::Never, credentials: None, patience: Patience::default() }
     }
 }
 

@@ -22,13 +22,12 @@ use tokio_rustls::client::TlsStream;
 
 use crate::TlsError;
 
-/// For a handshake: two round trips and a signature.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// What all connections share.
 pub(super) struct ClientTls {
     config: Arc<ClientConfig>,
     verifier: Arc<WebPkiServerVerifier>,
+    /// How long a handshake may take.
+    patience: Duration,
 }
 
 /// What a handshake brought.
@@ -49,7 +48,7 @@ impl fmt::Display for Session {
 
 impl ClientTls {
     /// With the authorities of the web, and those of a file of the operator's.
-    pub(super) fn new(ca: Option<&Path>) -> Result<Self, TlsError> {
+    pub(super) fn new(ca: Option<&Path>, patience: Duration) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(path) = ca {
@@ -63,7 +62,7 @@ impl ClientTls {
         let mut config = builder.dangerous().with_custom_certificate_verifier(believes).with_no_client_auth();
         // A session that goes on shows no certificate.
         config.resumption = Resumption::disabled();
-        Ok(Self { config: Arc::new(config), verifier })
+        Ok(Self { config: Arc::new(config), verifier, patience })
     }
 
     /// Holds a handshake with a host, by name or address.
@@ -75,7 +74,7 @@ impl ClientTls {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let connecting = TlsConnector::from(Arc::clone(&self.config)).connect(name.clone(), stream);
         let stream =
-            timeout(HANDSHAKE_TIMEOUT, connecting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            timeout(self.patience, connecting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         let session = self.session(&stream, &name);
         Ok((Box::new(stream), session))
     }
