@@ -91,7 +91,7 @@ fn listener(dialog: &Dialog) -> String {
             ("line-endings", _) => listener.push(format!("line_endings = \"{value}\"")),
             ("relaying", _) if value == "true" => relay = "\"relay\", ",
             ("chunking", _) => chunking = value,
-            ("xclient", _) => listener.push("xclient = [\"127.0.0.1\"]".to_owned()),
+            ("xclient", _) => listener.push("xclient = [\"127.0.0.0/8\"]".to_owned()),
             ("kind", _) => listener.push(format!("kind = \"{value}\"")),
             ("starttls", _) => tls = value == "true",
             ("auth", _) => auth = true,
