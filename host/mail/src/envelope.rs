@@ -1,5 +1,7 @@
 //! What travels beside a message: who sent it, who is to have it, and how it may be carried.
 
+use std::time::SystemTime;
+
 use crate::{ForwardPath, Parameter, ReversePath};
 
 /// How the content is encoded: the value of `BODY=` (RFC 6152, RFC 3030).
@@ -69,4 +71,8 @@ pub struct Handling {
     pub route: Option<String>,
     /// Why it is held for the operator to look at.
     pub quarantine: Option<String>,
+    /// When it is tried first; none for at once (RFC 4865).
+    pub not_before: Option<SystemTime>,
+    /// Who goes first among those who wait, from -9 to 9 (RFC 6710).
+    pub priority: i8,
 }

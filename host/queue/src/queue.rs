@@ -80,7 +80,9 @@ pub struct Queue<Id> {
 
 #[derive(Debug, Clone)]
 struct Message {
+    /// Since when it may be tried: then its lifetime begins.
     accepted_at: SystemTime,
+    rank: i8,
     recipients: Vec<Recipient>,
 }
 
@@ -91,19 +93,20 @@ impl<Id: Copy + Ord + Hash> Queue<Id> {
         Self { policy, schedule: Schedule::default(), messages: HashMap::new() }
     }
 
-    /// Takes in a message: a new one, with recipients that are due at once, or one that is found at start. Says
-    /// whether there is anything to do; with every recipient finished it is not kept.
-    pub fn insert(&mut self, id: Id, accepted_at: SystemTime, recipients: Vec<Recipient>) -> bool {
-        let message = Message { accepted_at, recipients };
+    /// Takes in a message: a new one, with recipients that are due at once, or one that is found at start. Its lifetime began at
+    /// `accepted_at`; of those that are due the one of the highest `rank` goes first. Says whether there is anything to do; with every
+    /// recipient finished it is not kept.
+    pub fn insert(&mut self, id: Id, accepted_at: SystemTime, rank: i8, recipients: Vec<Recipient>) -> bool {
+        let message = Message { accepted_at, rank, recipients };
         let Some(due) = message.next_due() else { return false };
         self.messages.insert(id, message);
-        self.schedule.insert(id, due);
+        self.schedule.insert(id, due, rank);
         true
     }
 
-    /// Takes in a message that has just been accepted, for `recipients` recipients.
-    pub fn accept(&mut self, id: Id, recipients: usize, now: SystemTime) -> bool {
-        self.insert(id, now, vec![Recipient::Waiting { attempts: 0, due: now }; recipients])
+    /// Takes in a message that has just been accepted, for `recipients` recipients, to be tried from `start` on.
+    pub fn accept(&mut self, id: Id, recipients: usize, rank: i8, start: SystemTime) -> bool {
+        self.insert(id, start, rank, vec![Recipient::Waiting { attempts: 0, due: start }; recipients])
     }
 
     /// Hands out the message that is due longest, if one is due.
@@ -130,9 +133,9 @@ impl<Id: Copy + Ord + Hash> Queue<Id> {
             Some((*position, message.decide(&self.policy, *position, *outcome, key, now)?))
         };
         let decisions = outcomes.iter().filter_map(decide).collect();
-        let due = message.next_due();
+        let (due, rank) = (message.next_due(), message.rank);
         match due {
-            Some(due) => self.schedule.insert(id, due),
+            Some(due) => self.schedule.insert(id, due, rank),
             None => self.forget(id),
         }
         Report { decisions, finished: due.is_none() }
@@ -149,7 +152,7 @@ impl<Id: Copy + Ord + Hash> Queue<Id> {
                 *due = now.min(*due);
             }
         }
-        self.schedule.insert(id, now);
+        self.schedule.insert(id, now, message.rank);
         true
     }
 
@@ -247,7 +250,7 @@ mod tests {
     #[test]
     fn a_delivered_message_is_forgotten() {
         let mut queue = queue();
-        assert!(queue.accept(1, 2, at(0)));
+        assert!(queue.accept(1, 2, 0, at(0)));
         assert_eq!(queue.pop_due(at(0)), Some(Due { id: 1, recipients: vec![0, 1] }));
         let report = queue.report(1, &[(0, Outcome::Delivered), (1, Outcome::Failed)], at(1));
         let given_up = Decision::GiveUp { expired: false };
@@ -258,7 +261,7 @@ mod tests {
     #[test]
     fn only_those_who_failed_are_tried_again() {
         let mut queue = queue();
-        queue.accept(1, 3, at(0));
+        queue.accept(1, 3, 0, at(0));
         queue.pop_due(at(0));
         queue.report(1, &[(0, Outcome::Delivered), (1, Outcome::Deferred), (2, Outcome::Deferred)], at(5));
         assert_eq!(queue.pop_due(at(14)), None);
@@ -272,7 +275,7 @@ mod tests {
     #[test]
     fn what_is_handed_out_is_not_handed_out_again() {
         let mut queue = queue();
-        queue.accept(1, 1, at(0));
+        queue.accept(1, 1, 0, at(0));
         queue.pop_due(at(0)).unwrap();
         assert_eq!((queue.pop_due(at(1000)), queue.next_due(), queue.len()), (None, None, 1));
         assert!(!queue.hurry(1, at(1)));
@@ -285,8 +288,8 @@ mod tests {
     fn a_message_found_at_start_goes_on_where_it_was() {
         let mut queue = queue();
         let waiting = Recipient::Waiting { attempts: 3, due: at(50) };
-        assert!(queue.insert(7, at(0), vec![Recipient::Finished, waiting]));
-        assert!(!queue.insert(8, at(0), vec![Recipient::Finished]), "there is nothing to do for it");
+        assert!(queue.insert(7, at(0), 0, vec![Recipient::Finished, waiting]));
+        assert!(!queue.insert(8, at(0), 0, vec![Recipient::Finished]), "there is nothing to do for it");
         assert_eq!(queue.pop_due(at(50)), Some(Due { id: 7, recipients: vec![1] }));
         let report = queue.report(7, &[(1, Outcome::Deferred)], at(50));
         assert_eq!(report.decisions, [(1, Decision::Retry { attempts: 4, next_attempt: at(100) })]);
@@ -298,7 +301,7 @@ mod tests {
     #[test]
     fn an_operator_may_hurry_a_message() {
         let mut queue = queue();
-        queue.insert(7, at(0), vec![Recipient::Waiting { attempts: 3, due: at(50) }]);
+        queue.insert(7, at(0), 0, vec![Recipient::Waiting { attempts: 3, due: at(50) }]);
         assert!(queue.hurry(7, at(20)));
         assert_eq!(queue.pop_due(at(20)), Some(Due { id: 7, recipients: vec![0] }));
         assert!(!queue.hurry(9, at(20)), "nobody knows it");
@@ -310,7 +313,7 @@ mod tests {
             outcomes in proptest::collection::vec(0u8..3, 1..200), recipients in 1usize..6,
         ) {
             let mut queue = queue();
-            queue.accept(1, recipients, at(0));
+            queue.accept(1, recipients, 0, at(0));
             let mut ended = vec![0; recipients];
             let mut outcomes = outcomes.into_iter().cycle();
             let mut finished = false;

@@ -36,13 +36,15 @@ pub(crate) struct Deliveries {
 
 impl Deliveries {
     /// Takes in a message that has just been committed; one that policy wants held stays where it is.
-    pub(crate) fn accepted(&self, id: SpoolId, recipients: usize, handling: &Handling, at: SystemTime) {
+    /// It is tried from the time on that its sender wants, at once if none.
+    pub(crate) fn accepted(&self, id: SpoolId, recipients: usize, handling: &Handling, now: SystemTime) {
         if let Some(reason) = &handling.quarantine {
             let reason = crate::log::Escaped(reason);
             tracing::warn!(target: "wasmail::delivery", queue_id = %id, %reason, "held: `wasmail queue release` lets it go");
             return;
         }
-        self.send(handling.route.as_deref(), Work::Accepted { id, recipients, at });
+        let (start, rank) = (handling.not_before.map_or(now, |start| start.max(now)), handling.priority);
+        self.send(handling.route.as_deref(), Work::Accepted { id, recipients, rank, start });
     }
 
     /// Hands work to the lane of a route. Says whether there is one.

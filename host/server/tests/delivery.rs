@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use peer::{Peer, Script};
 use support::{Home, Wanted, delivered, to_next_hop, until};
-use wasmail_mail::{BodyType, Envelope, ForwardPath, Recipient, ReversePath};
+use wasmail_mail::{BodyType, Envelope, ForwardPath, Handling, Recipient, ReversePath};
 use wasmail_policy::{Hook, Mutation, Verdict};
 use wasmail_server::{MaildirLayout, Order, Stopped};
 use wasmail_spool::{Inspection, RecipientState, Spool, SpoolId};
@@ -18,6 +18,10 @@ const DONE: Stopped = Stopped { cut_off: 0, waiting: 0 };
 
 /// Puts a message into the spool as if a server had been killed right after its 250.
 async fn leave_in_spool(home: &Home, to: &[&str], body: &str) -> SpoolId {
+    leave(home, to, body, Handling::default()).await
+}
+
+async fn leave(home: &Home, to: &[&str], body: &str, handling: Handling) -> SpoolId {
     let (spool, _) = Spool::open(&home.spool(), Wanted::default().options).unwrap();
     let mut draft = spool.draft();
     draft.append(body.as_bytes()).await.unwrap();
@@ -29,7 +33,7 @@ async fn leave_in_spool(home: &Home, to: &[&str], body: &str) -> SpoolId {
         body: BodyType::SevenBit,
         smtputf8: false,
         recipients: to.iter().map(recipient).collect(),
-        handling: Default::default(),
+        handling,
     };
     let header = "Subject: kept\r\n\r\n".into();
     draft.seal().await.unwrap().commit(envelope, header).await.unwrap()
@@ -354,4 +358,27 @@ async fn the_operator_removes_a_message_or_has_it_tried_again() {
     until(|| fs::read_dir(home.orders()).unwrap().count() == 1).await;
     assert_eq!(server.stop().await, DONE);
     assert!(!home.maildir().join("example.org/c/new").exists());
+}
+
+#[tokio::test]
+async fn a_message_waits_for_the_time_that_its_sender_wants_even_over_a_restart() {
+    let home = Home::new();
+    let later = SystemTime::now() + Duration::from_secs(3600);
+    let handling = Handling { not_before: Some(later), ..Handling::default() };
+    let held = leave(&home, &["later@example.org"], "later\r\n", handling).await;
+    leave_in_spool(&home, &["now@example.org"], "now\r\n").await;
+    let inbox = |name: &str| home.maildir().join("example.org").join(name);
+    let server = home.start(Wanted::default());
+    delivered(&inbox("now"), 1).await;
+    assert!(!inbox("later").exists());
+    assert_eq!(server.stop().await, Stopped { cut_off: 0, waiting: 1 });
+    let [state] = &states(&home).concat()[..] else { panic!("one recipient waits") };
+    let RecipientState::Deferred(deferral) = state else { panic!("{state:?}") };
+    let early = later.duration_since(deferral.next_attempt).unwrap_or_default();
+    assert!(deferral.attempts == 0 && early < Duration::from_millis(1), "times are kept in milliseconds: {deferral:?}");
+    // The operator may let it go.
+    let server = home.start(Wanted::default());
+    wasmail_server::order(&home.orders(), Order::Retry, held).unwrap();
+    delivered(&inbox("later"), 1).await;
+    assert_eq!(server.stop().await, DONE);
 }

@@ -17,7 +17,7 @@ mod sasl;
 mod server;
 mod trace;
 
-pub use command::{AuthCommand, ClientFacts, Command, CommandError, Mail};
+pub use command::{AuthCommand, ClientFacts, Command, CommandError, Hold, Mail};
 pub use limits::Limits;
 pub use rehearsal::{Message, Rehearsal};
 pub use replies::{TOO_MANY_CONNECTIONS, TOO_MANY_FROM_ADDRESS};

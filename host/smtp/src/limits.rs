@@ -42,6 +42,10 @@ pub struct Limits {
     ///
     /// 100: RFC 5321 §6.3.
     pub received_hops: usize,
+    /// How long a message may be held for its sender (FUTURERELEASE, RFC 4865); more is answered 501. Nothing: it is not offered.
+    ///
+    /// 7 days: who plans further ahead has a calendar, and held messages fill the spool.
+    pub future_release: Duration,
     /// Commands other than an accepted RCPT since the last accepted message; one more is answered 421 4.7.0 and ends
     /// the session.
     ///
@@ -79,6 +83,7 @@ impl Default for Limits {
             header_size: 256 * 1024,
             header_fields: 1000,
             received_hops: 100,
+            future_release: Duration::from_secs(7 * 24 * 60 * 60),
             commands_without_progress: 250,
             bad_commands: 20,
             drain: 50_000_000,

@@ -3,6 +3,9 @@
 //! Fixed replies are whole lines, so that most of them are copied to the wire and nothing else.
 
 use std::borrow::Cow;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
 
 use wasmail_mail::{AddressError, EnhancedStatus, Reply};
 use wasmail_policy::{Hook, ReplyText, Verdict};
@@ -98,6 +101,10 @@ pub(crate) struct Extensions {
     pub(crate) chunking: Chunking,
     /// The mechanisms of AUTH.
     pub(crate) auth: Option<String>,
+    /// Whether messages are held for their senders, and what time it is.
+    pub(crate) future_release: Option<SystemTime>,
+    /// Whether senders may choose a priority.
+    pub(crate) priority: bool,
     /// Whether the peer may speak for others.
     pub(crate) trusted: bool,
     pub(crate) of_plugins: Vec<String>,
@@ -116,6 +123,13 @@ pub(crate) fn ehlo(hostname: &str, limits: &Limits, extensions: &Extensions) -> 
         text.push_str("250-STARTTLS\r\n");
     }
     extensions.auth.iter().for_each(|mechanisms| text.extend(["250-AUTH ", mechanisms, "\r\n"]));
+    if let Some(now) = extensions.future_release {
+        let last = Timestamp::try_from(now + limits.future_release).unwrap_or(Timestamp::MAX);
+        text.push_str(&format!("250-FUTURERELEASE {} {last:.0}\r\n", limits.future_release.as_secs()));
+    }
+    if extensions.priority {
+        text.push_str("250-MT-PRIORITY\r\n");
+    }
     if extensions.trusted {
         text.extend(["250-XCLIENT ", peer::XCLIENT, "\r\n250-XFORWARD ", peer::XFORWARD, "\r\n"]);
     }
@@ -131,6 +145,11 @@ pub(crate) fn closing(hostname: &str) -> Text {
 /// 334 with a challenge in base64.
 pub(crate) fn challenge(challenge: &str) -> Text {
     Cow::Owned(format!("334 {challenge}\r\n"))
+}
+
+/// The sender wants the message held for longer than anybody may (RFC 4865 §7).
+pub(crate) fn held_too_long(limits: &Limits) -> Text {
+    Cow::Owned(format!("501 5.5.4 Messages are held for {} s at most\r\n", limits.future_release.as_secs()))
 }
 
 /// A chunk is there, and more are to come.

@@ -43,6 +43,7 @@ pub(crate) enum Change {
         id: SpoolId,
         recipients: Vec<RecipientState>,
         route: Option<Arc<str>>,
+        priority: i8,
         body: BodyPlace,
         file: Option<Arc<BodyFile>>,
     },
@@ -284,9 +285,9 @@ impl Committer {
 
     fn apply_one(&self, index: &mut Index, change: Change, place: Place) {
         match change {
-            Change::Accept { id, recipients, route, body, file } => {
+            Change::Accept { id, recipients, route, priority, body, file } => {
                 file.iter().for_each(|file| file.keep());
-                index.put(id, Live { place, recipients, body, route });
+                index.put(id, Live { place, recipients, body, route, priority });
             }
             Change::States { id, states } => index.set_states(id, states),
             Change::Move { id, live } => {

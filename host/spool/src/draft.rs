@@ -6,14 +6,14 @@ use crate::error::CommitError;
 use crate::record::{Accepted, BodyPlace};
 use crate::shared::Shared;
 use crate::spool::Committing;
-use crate::{RecipientState, SpoolId};
+use crate::{Deferral, RecipientState, SpoolId};
 use bytes::{Bytes, BytesMut};
 use crc32fast::Hasher;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::task::JoinHandle;
-use wasmail_mail::Envelope;
+use wasmail_mail::{Envelope, Handling};
 
 /// After how many octets a large body is synced on its way, so that little is left to sync when the client waits for
 /// its 250, and sessions together do not fill the page cache with what is still to be written.
@@ -223,12 +223,10 @@ impl SealedDraft {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a message needs a recipient").into());
         }
         let (body, file) = self.sync_body().await?;
-        let first_state = match &envelope.handling.quarantine {
-            Some(reason) => RecipientState::Held { reason: reason.clone() }.bounded(),
-            None => RecipientState::Pending,
-        };
+        let first_state = first_state(&envelope.handling);
         let recipients = vec![first_state; envelope.recipients.len()];
         let route = envelope.handling.route.as_deref().map(Arc::from);
+        let priority = envelope.handling.priority;
         let accepted = Accepted {
             id: self.id,
             accepted_at: SystemTime::now(),
@@ -238,7 +236,7 @@ impl SealedDraft {
             body,
         };
         let payload = accepted.encode(header, self.body.in_memory())?;
-        let change = Change::Accept { id: self.id, recipients, route, body, file };
+        let change = Change::Accept { id: self.id, recipients, route, priority, body, file };
         self.committing.write(|reply| Order::Write(Request { payload, change, reply: Some(reply) })).await?;
         Ok(self.id)
     }
@@ -253,5 +251,17 @@ impl SealedDraft {
             blocking(move || file.sync()).await?;
         }
         Ok((BodyPlace::File { len, crc }, Some(file)))
+    }
+}
+
+/// Where every recipient of a new message stands.
+fn first_state(handling: &Handling) -> RecipientState {
+    match (&handling.quarantine, handling.not_before) {
+        (Some(reason), _) => RecipientState::Held { reason: reason.clone() }.bounded(),
+        (None, Some(next_attempt)) => {
+            let reply = "its sender wants it held until then".to_owned();
+            RecipientState::Deferred(Deferral { attempts: 0, next_attempt, reply })
+        }
+        (None, None) => RecipientState::Pending,
     }
 }

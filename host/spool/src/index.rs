@@ -29,6 +29,8 @@ pub(crate) struct Live {
     pub(crate) body: BodyPlace,
     /// The route that it goes by, when it is not the usual one.
     pub(crate) route: Option<Arc<str>>,
+    /// Its sender's wish, from -9 to 9.
+    pub(crate) priority: i8,
 }
 
 /// One file of the journal.
@@ -174,7 +176,13 @@ mod tests {
 
     fn live(segment: u64, offset: u64) -> Live {
         let place = Place { segment, offset, len: 100 };
-        Live { place, recipients: vec![RecipientState::Pending; 2], body: BodyPlace::Inline { len: 0 }, route: None }
+        Live {
+            place,
+            recipients: vec![RecipientState::Pending; 2],
+            body: BodyPlace::Inline { len: 0 },
+            route: None,
+            priority: 0,
+        }
     }
 
     #[test]

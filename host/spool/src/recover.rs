@@ -148,7 +148,8 @@ impl Journal {
             Kind::Accepted => {
                 let (accepted, ..) = Accepted::decode(&frame.payload)?;
                 let route = accepted.envelope.handling.route.map(Arc::from);
-                let live = Live { place, recipients: accepted.recipients, body: accepted.body, route };
+                let priority = accepted.envelope.handling.priority;
+                let live = Live { place, recipients: accepted.recipients, body: accepted.body, route, priority };
                 self.index.put(accepted.id, live);
                 accepted.id
             }

@@ -35,6 +35,8 @@ pub struct Recovered {
     pub recipients: Vec<RecipientState>,
     /// The route that it goes by, when it is not the usual one.
     pub route: Option<Arc<str>>,
+    /// Who goes first among those who wait, from -9 to 9 (RFC 6710).
+    pub priority: i8,
 }
 
 impl Spool {
@@ -123,8 +125,12 @@ impl Spool {
 }
 
 pub(crate) fn recovered(journal: &Journal) -> Vec<Recovered> {
-    let recover =
-        |(id, live): (SpoolId, &Live)| Recovered { id, recipients: live.recipients.clone(), route: live.route.clone() };
+    let recover = |(id, live): (SpoolId, &Live)| Recovered {
+        id,
+        recipients: live.recipients.clone(),
+        route: live.route.clone(),
+        priority: live.priority,
+    };
     let mut all: Vec<_> = journal.index.iter().map(recover).collect();
     all.sort_unstable_by_key(|message| message.id);
     all

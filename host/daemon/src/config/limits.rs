@@ -23,6 +23,8 @@ section! {
         header_fields: usize,
         /// `Received` fields.
         received_hops: usize,
+        /// How long a message may be held for its sender.
+        future_release: Duration,
         /// Commands since the last accepted message.
         commands_without_progress: u32,
         /// Commands refused for what they are.
@@ -48,6 +50,7 @@ impl Limits {
             header_size: self.header_size.len(),
             header_fields: self.header_fields,
             received_hops: self.received_hops,
+            future_release: self.future_release,
             commands_without_progress: self.commands_without_progress,
             bad_commands: self.bad_commands,
             drain: self.drain.0,

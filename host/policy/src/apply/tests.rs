@@ -190,7 +190,8 @@ fn a_message_goes_by_a_route_that_there_is_and_is_held_for_a_reason() {
     let held = |reason: &str| Mutation::Quarantine(reason.into());
     mutate(&mut context, Hook::DataPost, vec![route("archive"), held("looks odd"), held("very odd")]).unwrap();
     let handling = |context: &Context| context.transaction.as_ref().unwrap().facts.handling.clone();
-    let expected = Handling { route: Some("archive".into()), quarantine: Some("looks odd".into()) };
+    let expected =
+        Handling { route: Some("archive".into()), quarantine: Some("looks odd".into()), ..Handling::default() };
     assert_eq!(handling(&context), expected);
     let refused = |mutation| mutate(&mut context.clone(), Hook::DataPost, vec![mutation]).unwrap_err().to_string();
     let unknown = refused(route("elsewhere"));

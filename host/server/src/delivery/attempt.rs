@@ -178,7 +178,8 @@ impl Office {
         tracing::info!(target: "wasmail::delivery", queue_id = %id, order = order.name(), "as the operator wants");
         let mut queue = self.queue.lock();
         queue.forget(id);
-        queue.insert(id, message.accepted_at(), states.iter().map(|state| waiting(state, now)).collect());
+        let rank = message.envelope().handling.priority;
+        queue.insert(id, message.accepted_at(), rank, states.iter().map(|state| waiting(state, now)).collect());
         true
     }
 

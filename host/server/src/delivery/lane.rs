@@ -30,7 +30,7 @@ const LAST_DELIVERIES: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) enum Work {
     /// A message that has just been committed. The spool bounds how many there can be.
-    Accepted { id: SpoolId, recipients: usize, at: SystemTime },
+    Accepted { id: SpoolId, recipients: usize, rank: i8, start: SystemTime },
     /// The operator wants something. The answer says whether it was done; if not, it is to be asked again later.
     Order { id: SpoolId, order: Order, done: oneshot::Sender<bool> },
 }
@@ -102,8 +102,8 @@ impl Lane {
         let mut next = Some(first);
         while let Some(work) = next {
             match work {
-                Work::Accepted { id, recipients, at } => {
-                    self.office.queue.lock().accept(id, recipients, at);
+                Work::Accepted { id, recipients, rank, start } => {
+                    self.office.queue.lock().accept(id, recipients, rank, start);
                 }
                 Work::Order { id, order, done } => {
                     let obeyed = self.office.obey(id, order).await;
@@ -181,7 +181,13 @@ fn resume(office: &Arc<Office>, message: Recovered, now: SystemTime, running: &m
     let waiting = message.recipients.iter().map(|state| waiting(state, now)).collect();
     let stays = |state: &RecipientState| matches!(state, RecipientState::Failed { .. } | RecipientState::Held { .. });
     let kept = message.recipients.iter().any(stays);
-    if office.queue.lock().insert(message.id, message.id.time(), waiting) || kept {
+    // What was held for its sender begins its life when it is let go.
+    let start = |state: &RecipientState| match state {
+        RecipientState::Deferred(deferral) if deferral.attempts == 0 => Some(deferral.next_attempt),
+        _ => None,
+    };
+    let begin = message.recipients.iter().filter_map(start).max().unwrap_or(message.id.time());
+    if office.queue.lock().insert(message.id, begin, message.priority, waiting) || kept {
         return;
     }
     let (office, id) = (Arc::clone(office), message.id);

@@ -1,6 +1,7 @@
 //! Parses command lines (RFC 5321 §4.1) into values that cannot hold nonsense.
 
 pub(crate) mod peer;
+mod submission;
 
 use std::fmt;
 
@@ -9,9 +10,13 @@ use wasmail_mail::{
 };
 
 pub use peer::ClientFacts;
+pub use submission::Hold;
 
 /// Longest argument of EHLO and HELO, in octets: a domain's length (RFC 5321 §4.5.3.1.2).
 const HELLO_MAX: usize = 255;
+
+/// A parameter's value makes no sense.
+const BAD_VALUE: CommandError = CommandError::Parameter(ParameterError::Value);
 
 /// A command of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +66,10 @@ pub struct Mail {
     pub body: BodyType,
     /// `SMTPUTF8` (RFC 6531).
     pub smtputf8: bool,
+    /// `HOLDFOR=` or `HOLDUNTIL=` (RFC 4865).
+    pub hold: Option<Hold>,
+    /// `MT-PRIORITY=` (RFC 6710), from -9 to 9.
+    pub priority: Option<i8>,
 }
 
 /// The arguments of `BDAT`.
@@ -247,7 +256,15 @@ impl Mail {
         }
         let reverse_path = ReversePath::parse(path).map_err(CommandError::ReversePath)?;
         let body = BodyType::default();
-        let mut mail = Self { reverse_path, parameters: Vec::new(), size: None, body, smtputf8: false };
+        let mut mail = Self {
+            reverse_path,
+            parameters: Vec::new(),
+            size: None,
+            body,
+            smtputf8: false,
+            hold: None,
+            priority: None,
+        };
         parameters(rest)?.into_iter().try_for_each(|parameter| mail.take(parameter))?;
         let ascii = mail.reverse_path.mailbox().is_none_or(wasmail_mail::Mailbox::is_ascii);
         if ascii || mail.smtputf8 { Ok(mail) } else { Err(CommandError::NeedsUtf8) }
@@ -263,6 +280,11 @@ impl Mail {
             },
             ("AUTH", Some(value)) if is_submitter(value) => {}
             ("AUTH", _) => return Err(CommandError::Parameter(ParameterError::Value)),
+            ("HOLDFOR" | "HOLDUNTIL", _) if self.hold.is_some() => return Err(CommandError::TwiceTheParameter),
+            ("HOLDFOR", Some(value)) => self.hold = Some(Hold::parse_for(value).ok_or(BAD_VALUE)?),
+            ("HOLDUNTIL", Some(value)) => self.hold = Some(Hold::parse_until(value).ok_or(BAD_VALUE)?),
+            ("MT-PRIORITY", Some(value)) => self.priority = Some(submission::priority(value).ok_or(BAD_VALUE)?),
+            ("HOLDFOR" | "HOLDUNTIL" | "MT-PRIORITY", None) => return Err(BAD_VALUE),
             ("SMTPUTF8", None) => self.smtputf8 = true,
             ("SMTPUTF8", Some(_)) => return Err(CommandError::Parameter(ParameterError::Value)),
             _ => return Err(CommandError::UnknownParameter),

@@ -105,7 +105,11 @@ impl Session {
         self.state = State::Ready;
         let of_plugins = std::mem::take(&mut self.context.capabilities);
         let chunking = self.config.chunking;
+        let future_release = self.holds_mail().then_some(self.wall);
+        let priority = self.is_for_users();
         let extensions = Extensions {
+            future_release,
+            priority,
             starttls: self.offers_tls(),
             chunking,
             auth: self.mechanisms(),

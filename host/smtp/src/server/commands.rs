@@ -159,8 +159,15 @@ impl Session {
         if mail.body == BodyType::BinaryMime && self.config.chunking != Chunking::Binary {
             return self.bad_command(CommandError::BinaryNotOffered);
         }
+        if (mail.hold.is_some() && !self.holds_mail()) || (mail.priority.is_some() && !self.is_for_users()) {
+            return self.bad_command(CommandError::UnknownParameter);
+        }
         if self.context.transaction.is_some() {
             return self.error(replies::NESTED_MAIL);
+        }
+        if mail.hold.is_some_and(|hold| hold.from(self.wall) > self.config.limits.future_release) {
+            let reply = replies::held_too_long(&self.config.limits);
+            return self.error(&reply);
         }
         if mail.size.is_some_and(|size| size > self.config.limits.message_size) {
             let reply = replies::declared_too_large(&self.config.limits);
@@ -171,6 +178,16 @@ impl Session {
         }
         self.begin_transaction(mail);
         self.ask(Hook::Mail);
+    }
+
+    /// Whether extensions for users are offered: to those who have authenticated, and where everybody has to.
+    pub(super) fn is_for_users(&self) -> bool {
+        self.config.kind == Kind::Submission || self.context.connection.auth.is_some()
+    }
+
+    /// Whether messages are held until the time that their senders want (RFC 4865).
+    pub(super) fn holds_mail(&self) -> bool {
+        self.is_for_users() && !self.config.limits.future_release.is_zero()
     }
 
     /// Whether nobody vouches for the client (RFC 6409 §4.3).
@@ -192,6 +209,9 @@ impl Session {
         facts.declared_size = mail.size;
         facts.body = mail.body;
         facts.smtputf8 = mail.smtputf8;
+        let hold = mail.hold.map(|hold| hold.from(self.wall)).filter(|hold| !hold.is_zero());
+        facts.handling.not_before = hold.map(|hold| self.wall + hold);
+        facts.handling.priority = mail.priority.unwrap_or_default();
         self.context.transaction = Some(TransactionContext::new(facts));
     }
 

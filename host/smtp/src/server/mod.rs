@@ -10,7 +10,7 @@ mod step;
 mod tls;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use wasmail_mail::Connection;
 use wasmail_policy::{Context, Decision, Fate, Hook, ReplyText, Subject};
@@ -45,6 +45,8 @@ pub struct Session {
     /// Whether a client here may send to anywhere before policy has said anything.
     relaying_at_first: bool,
     iprev: Option<Iprev>,
+    /// The wall clock at the last step.
+    wall: SystemTime,
     started: Instant,
     active: Instant,
     /// Whether input follows the command that is being carried out.
@@ -130,6 +132,7 @@ impl Session {
             without_progress: 0,
             failures: 0,
             iprev: None,
+            wall: now.wall,
             started: now.monotonic,
             active: now.monotonic,
             more: false,
@@ -144,6 +147,7 @@ impl Session {
     /// `input` must be all that was read and not consumed yet: what follows DATA in it was sent before 354. While a
     /// question or a commit is open nothing is consumed, and the same step is returned again.
     pub fn step(&mut self, input: &mut &[u8], now: Now) -> Step {
+        self.wall = now.wall;
         if !input.is_empty() {
             self.active = now.monotonic;
         }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wasmail_mail::{BodyType, Envelope, ForwardPath, Handling, Parameter, Recipient, ReversePath};
 
 #[derive(Serialize, Deserialize)]
@@ -18,6 +19,11 @@ pub(super) struct EnvelopeDto {
     route: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     quarantine: Option<String>,
+    /// Milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    not_before: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    priority: i8,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -38,8 +44,20 @@ impl From<&Envelope> for EnvelopeDto {
             recipients: envelope.recipients.iter().map(RecipientDto::from).collect(),
             route: envelope.handling.route.clone(),
             quarantine: envelope.handling.quarantine.clone(),
+            not_before: envelope.handling.not_before.map(millis),
+            priority: envelope.handling.priority,
         }
     }
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over like that")]
+fn is_zero(priority: &i8) -> bool {
+    *priority == 0
 }
 
 impl From<&Recipient> for RecipientDto {
@@ -66,7 +84,12 @@ impl TryFrom<EnvelopeDto> for Envelope {
             body,
             smtputf8: dto.smtputf8,
             recipients,
-            handling: Handling { route: dto.route, quarantine: dto.quarantine },
+            handling: Handling {
+                route: dto.route,
+                quarantine: dto.quarantine,
+                not_before: dto.not_before.map(|time| UNIX_EPOCH + Duration::from_millis(time)),
+                priority: dto.priority,
+            },
         })
     }
 }
@@ -103,7 +126,12 @@ pub(super) fn sample() -> Envelope {
         body: BodyType::EightBitMime,
         smtputf8: true,
         recipients: vec![recipient("<Postmaster>", &[]), recipient("<grüße@exämple.test>", &["NOTIFY=NEVER"])],
-        handling: Handling { route: Some("archive".to_owned()), quarantine: Some("odd".to_owned()) },
+        handling: Handling {
+            route: Some("archive".to_owned()),
+            quarantine: Some("odd".to_owned()),
+            not_before: Some(UNIX_EPOCH + Duration::from_millis(1_795_000_000_123)),
+            priority: -9,
+        },
     }
 }
 
