@@ -65,6 +65,9 @@ fn destination(settings: &Settings) -> String {
         }
         DeliveryKind::Maildir => format!("to the Maildir {}", absolute(&delivery.path)),
         DeliveryKind::Smtp => format!("by SMTP to {}", delivery.next_hop.as_deref().unwrap_or_default()),
+        DeliveryKind::Lmtp => format!("by LMTP to {}", delivery.next_hop.as_deref().unwrap_or_default()),
+        // Routes alone have it.
+        DeliveryKind::Http => "by HTTP".to_owned(),
         DeliveryKind::Mx => {
             let local = delivery.mx.local_domains.as_deref().unwrap_or_default().join(", ");
             match local.as_str() {

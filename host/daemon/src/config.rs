@@ -82,7 +82,8 @@ fn resolve(settings: &mut Settings, base: &Path) {
     if let Some(users) = &mut settings.auth.users {
         *users = settings.server.data_dir.join(&*users);
     }
-    let credentials = settings.route.iter_mut().filter_map(|route| route.credentials.as_mut());
+    let credentials = settings.route.iter_mut().flat_map(|route| [&mut route.credentials, &mut route.authorization]);
+    let credentials = credentials.filter_map(Option::as_mut);
     let delivery = &mut settings.delivery;
     for path in credentials.chain(&mut delivery.credentials).chain(&mut delivery.tls_ca) {
         *path = base.join(&*path);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wasmail_server::{
     ClientConfig, Credentials, DestinationConfig, ExchangersConfig, LocalConfig, MaildirConfig, MxConfig,
-    NextHopConfig, Pace, Patience, Security,
+    NextHopConfig, Pace, Patience, Secret, Security, WebhookConfig,
 };
 use wasmail_services::Reach;
 use wasmail_services::dns::ResolverConfig;
@@ -61,10 +61,12 @@ pub(crate) fn next_hop(
     text: Option<&str>,
     tls: Option<OutboundTls>,
     secret: Option<&Path>,
+    lmtp: bool,
 ) -> NextHopConfig {
-    let hop = config::next_hop(text.unwrap_or_default());
-    let hop = hop.expect("the settings were checked: kind = \"smtp\" has a good next hop");
+    let hop = config::next_hop(text.unwrap_or_default(), lmtp);
+    let hop = hop.expect("the settings were checked: these kinds have a good next hop");
     let client = ClientConfig {
+        lmtp,
         implicit_tls: hop.implicit_tls,
         credentials: secret.map(|path| credentials(path).expect("the file was read when the settings were checked")),
         ..client(settings)
@@ -73,8 +75,30 @@ pub(crate) fn next_hop(
     NextHopConfig { host: hop.host, port: hop.port, security, client }
 }
 
+/// Delivery to a service by HTTP.
+pub(crate) fn webhook(settings: &Settings, route: &config::Route) -> WebhookConfig {
+    let authorization = route.authorization.as_deref();
+    let authorization =
+        authorization.map(|path| authorization_of(path).expect("the file was read when the settings were checked"));
+    WebhookConfig {
+        url: route.url.clone().expect("the settings were checked: kind = \"http\" has a URL"),
+        authorization: authorization.map(Secret::new),
+        resolver: resolver(settings),
+        ca: settings.delivery.tls_ca.clone(),
+        timeout: settings.delivery.patience.final_dot,
+    }
+}
+
 /// Reads all files of credentials, to say what is wrong with them.
 pub(crate) fn check(settings: &Settings, mistakes: &mut Mistakes) {
+    for (index, route) in settings.route.iter().enumerate() {
+        if let Some(path) = &route.authorization
+            && let Err(error) = authorization_of(path)
+        {
+            let at = KeyPath::of(&["route"]).index(index).key("authorization");
+            mistakes.add(&at, format!("{}: {error}", path.display()));
+        }
+    }
     let routes = settings.route.iter().enumerate();
     let of_routes = routes.map(|(index, route)| (KeyPath::of(&["route"]).index(index), &route.credentials));
     let all = of_routes.chain([(KeyPath::of(&["delivery"]), &settings.delivery.credentials)]);
@@ -83,6 +107,14 @@ pub(crate) fn check(settings: &Settings, mistakes: &mut Mistakes) {
             mistakes.add(&at.key("credentials"), format!("{}: {error}", path.display()));
         }
     }
+}
+
+/// The only line of a file, as the value of a field of HTTP.
+fn authorization_of(path: &Path) -> io::Result<String> {
+    let text = std::fs::read_to_string(path)?;
+    let line = text.trim_end_matches(['\r', '\n']);
+    let is_good = !line.is_empty() && line.bytes().all(|octet| matches!(octet, b' '..=b'~'));
+    if is_good { Ok(line.to_owned()) } else { Err(io::Error::other("it has not one line of printable ASCII")) }
 }
 
 /// The user on the first line of a file, the password on the second.
@@ -114,6 +146,7 @@ pub(crate) fn client(settings: &Settings) -> ClientConfig {
         idle_timeout: delivery.idle_timeout,
         patience: patience(&delivery.patience),
         ca: delivery.tls_ca.clone(),
+        lmtp: false,
         implicit_tls: false,
         credentials: None,
         source_ipv4: delivery.source_ipv4.and_then(|ip| if let IpAddr::V4(ip) = ip { Some(ip) } else { None }),

@@ -8,7 +8,7 @@ use wasmail_policy::Chain;
 use wasmail_queue::{Backoff, Policy};
 use wasmail_server::{
     ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
-    ServerConfig, Signer, SigningKey, SpoolConfig, Tls, Users,
+    RouteConfig, ServerConfig, Signer, SigningKey, SpoolConfig, Tls, Users,
 };
 use wasmail_smtp::{AuthConfig, SessionConfig};
 
@@ -161,14 +161,21 @@ pub(crate) fn retry(settings: &Settings) -> Policy {
 
 fn delivery(settings: &Settings) -> DeliveryConfig {
     let delivery = &settings.delivery;
-    let destination = match delivery.kind {
-        DeliveryKind::Maildir => Destination::Maildir(maildir(settings, &delivery.path, delivery.layout)),
-        DeliveryKind::Smtp => Destination::NextHop(Box::new(outbound::next_hop(
+    let next_hop = |lmtp| {
+        let credentials = delivery.credentials.as_deref();
+        Destination::NextHop(Box::new(outbound::next_hop(
             settings,
             delivery.next_hop.as_deref(),
             None,
-            delivery.credentials.as_deref(),
-        ))),
+            credentials,
+            lmtp,
+        )))
+    };
+    let destination = match delivery.kind {
+        DeliveryKind::Maildir => Destination::Maildir(maildir(settings, &delivery.path, delivery.layout)),
+        DeliveryKind::Lmtp => next_hop(true),
+        // The settings were checked: HTTP is for routes.
+        DeliveryKind::Smtp | DeliveryKind::Http => next_hop(false),
         DeliveryKind::Mx => {
             let here = maildir(settings, &delivery.path, delivery.layout);
             Destination::Mx(Box::new(outbound::mx(settings, Some(here))))
@@ -182,19 +189,26 @@ fn delivery(settings: &Settings) -> DeliveryConfig {
     }
 }
 
-fn route(settings: &Settings, route: &config::Route) -> LaneConfig {
-    let destination = match (route.kind, &route.path) {
-        (DeliveryKind::Maildir, Some(path)) => Destination::Maildir(maildir(settings, path, route.layout)),
-        // Policy chose it: no mail stays here.
-        (DeliveryKind::Mx, _) => Destination::Mx(Box::new(outbound::mx(settings, None))),
-        _ => Destination::NextHop(Box::new(outbound::next_hop(
-            settings,
-            route.next_hop.as_deref(),
-            route.tls,
-            route.credentials.as_deref(),
-        ))),
+fn route(settings: &Settings, route: &config::Route) -> RouteConfig {
+    let next_hop = |lmtp| {
+        let credentials = route.credentials.as_deref();
+        let hop = outbound::next_hop(settings, route.next_hop.as_deref(), route.tls, credentials, lmtp);
+        Destination::NextHop(Box::new(hop))
     };
-    LaneConfig { destination, concurrency: route.concurrency, retry: retry(settings) }
+    let destination = match route.kind {
+        DeliveryKind::Maildir => {
+            let path = route.path.as_deref().expect("the settings were checked: kind = \"maildir\" has a path");
+            Destination::Maildir(maildir(settings, path, route.layout))
+        }
+        // Another way was chosen: no mail stays here.
+        DeliveryKind::Mx => Destination::Mx(Box::new(outbound::mx(settings, None))),
+        DeliveryKind::Smtp => next_hop(false),
+        DeliveryKind::Lmtp => next_hop(true),
+        DeliveryKind::Http => Destination::Webhook(Box::new(outbound::webhook(settings, route))),
+        DeliveryKind::Discard => Destination::Discard,
+    };
+    let lane = LaneConfig { destination, concurrency: route.concurrency, retry: retry(settings) };
+    RouteConfig { lane, domains: route.domains.clone() }
 }
 
 fn maildir(settings: &Settings, root: &Path, layout: config::MaildirLayout) -> MaildirConfig {

@@ -7,8 +7,10 @@ mod mx;
 mod next_hop;
 mod orders;
 mod smtp;
+mod ways;
+mod webhook;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -18,12 +20,15 @@ use wasmail_mail::Handling;
 use wasmail_spool::{RecipientState, Recovered, Spool, SpoolId};
 
 use crate::stop::Stop;
-use crate::{DeliveryConfig, StartError};
+use crate::{DeliveryConfig, RouteConfig, StartError};
 
 use lane::{Lane, Work};
 use orders::Clerk;
 
 pub(crate) use mx::Own;
+
+use mx::in_ascii;
+use ways::{Circumstances, Way, Ways};
 
 pub use orders::{Order, order};
 
@@ -73,14 +78,20 @@ impl Delivery {
         recovered: Vec<Recovered>,
         now: SystemTime,
     ) -> Result<(Deliveries, Self), StartError> {
+        let circumstances = Circumstances { own, last_recovered: recovered.iter().map(|message| message.id).max() };
         let mut sorted = Sorted::new(recovered);
-        let (usual, lane) = Lane::new(config.usual, own, spool.clone(), sorted.take(None), now)?;
-        let (mut lanes, mut routes) = (vec![lane], HashMap::new());
-        for (name, lane) in config.routes {
-            let (sender, lane) = Lane::new(lane, own, spool.clone(), sorted.take(Some(&name)), now)?;
+        let (mut lanes, mut routes, mut by_domain) = (Vec::new(), HashMap::new(), BTreeMap::new());
+        for (name, RouteConfig { lane, domains }) in config.routes {
+            let way = Way::new(&lane, &circumstances)?;
+            by_domain.extend(domains.iter().map(|domain| (in_ascii(domain), Arc::clone(&way))));
+            let ways = Ways::new(way, BTreeMap::new());
+            let (sender, lane) = Lane::new(lane, ways, spool.clone(), sorted.take(Some(&name)), now);
             lanes.push(lane);
             routes.insert(name, sender);
         }
+        let ways = Ways::new(Way::new(&config.usual, &circumstances)?, by_domain);
+        let (usual, lane) = Lane::new(config.usual, ways, spool.clone(), sorted.take(None), now);
+        lanes.push(lane);
         sorted.report_rest();
         let deliveries = Deliveries { usual, routes: Arc::new(routes) };
         let clerk = Clerk { dir: config.orders, spool, deliveries: deliveries.clone() };

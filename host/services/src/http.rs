@@ -5,6 +5,7 @@
 
 mod client;
 mod connection;
+mod content;
 mod exchange;
 mod network;
 mod origin;
@@ -12,9 +13,10 @@ mod request;
 
 pub use crate::reach::Reach;
 pub use client::{Client, Quota};
+pub use content::{Content, Piece};
 pub use network::{Network, NetworkConfig, NoRoots};
 pub use origin::{Origin, OriginError};
-pub use request::{Header, Request, Response};
+pub use request::{Header, Request, Response, check_url};
 
 #[cfg(test)]
 mod tests;

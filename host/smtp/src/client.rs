@@ -128,7 +128,7 @@ impl Client {
         if matches!(self.state, State::StartTls) {
             self.secured = true;
             self.extensions = Extensions::default();
-            self.state = self.greet(Phase::Ehlo);
+            self.state = self.hello();
         }
     }
 
@@ -214,8 +214,8 @@ impl Client {
 
     fn take_at(&mut self, phase: Phase, reply: RemoteReply) -> State {
         match phase {
-            Phase::Connect if reply.is_positive() => self.greet(Phase::Ehlo),
-            Phase::Ehlo if reply.is_positive() => {
+            Phase::Connect if reply.is_positive() => self.hello(),
+            Phase::Ehlo | Phase::Lhlo if reply.is_positive() => {
                 self.extensions = Extensions::read(&reply);
                 self.begin_tls()
             }
@@ -262,6 +262,10 @@ impl Client {
         }
     }
 
+    fn hello(&mut self) -> State {
+        self.greet(if self.wishes.lmtp { Phase::Lhlo } else { Phase::Ehlo })
+    }
+
     fn greet(&mut self, phase: Phase) -> State {
         self.output.extend_from_slice(format!("{phase} {}\r\n", self.wishes.hostname).as_bytes());
         State::Waiting(phase)
@@ -286,7 +290,7 @@ impl Client {
         self.since = now;
         let refusal = self.refusal(&message);
         let ready = matches!(self.state, State::Ready);
-        let mut transaction = Box::new(Transaction::new(message, self.extensions, self.unfinished));
+        let mut transaction = Box::new(Transaction::new(message, self.extensions, self.unfinished, self.wishes.lmtp));
         self.state = match refusal {
             _ if !ready => State::Done(transaction.fail(Reason::Lost(Phase::Connect)), After::Close),
             Some(reason) => State::Done(transaction.fail(reason), After::Ready),

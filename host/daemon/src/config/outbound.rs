@@ -10,7 +10,7 @@ use wasmail_mail::Domain;
 use super::decode::{choice, section};
 use super::mistake::Mistakes;
 use super::place::KeyPath;
-use super::settings::{DeliveryKind, Settings};
+use super::settings::{DeliveryKind, Route, Settings};
 
 section! {
     /// Delivery to the servers that domains name in the DNS.
@@ -156,6 +156,37 @@ pub(super) fn validate(settings: &Settings, mistakes: &mut Mistakes) {
             false => format!("the plugins accept mail for local_domains = [{}]", accepted.join(", ")),
         };
         mistakes.add_with_help(&at.key("local_domains"), "missing; delivery.kind = \"mx\" needs it", help);
+    }
+}
+
+/// Checks what a route of these kinds needs, and the domains whose mail goes by it.
+pub(super) fn route(settings: &Settings, route: &Route, at: &KeyPath, mistakes: &mut Mistakes) {
+    match (route.kind, &route.url) {
+        (DeliveryKind::Http, None) => {
+            let help = "name the service that takes our mail, such as url = \"https://example.org/mail\"";
+            mistakes.add_with_help(&at.key("url"), format!("missing; {at}.kind = \"http\" needs it"), help);
+        }
+        (_, Some(url)) => {
+            if let Err(why) = wasmail_services::http::check_url(url) {
+                mistakes.add(&at.key("url"), format!("`{url}` is no URL of a service: {why}"));
+            }
+        }
+        _ => {}
+    }
+    for (position, domain) in route.domains.iter().enumerate() {
+        let at = at.key("domains").index(position);
+        if Domain::parse(domain.strip_prefix('.').unwrap_or(domain)).is_err() {
+            mistakes.add(&at, format!("`{domain}` is no domain, nor one with a dot in front"));
+        }
+        let is_it = |other: &String| other.eq_ignore_ascii_case(domain);
+        let routes = settings.route.iter().flat_map(|route| &route.domains).filter(|other| is_it(other)).count();
+        if routes > 1 {
+            mistakes.add(&at, format!("mail for {domain} cannot go by two routes"));
+        }
+        let local = settings.delivery.mx.local_domains.iter().flatten();
+        if settings.delivery.kind == DeliveryKind::Mx && local.into_iter().any(is_it) {
+            mistakes.add(&at, format!("mail for {domain} stays here by delivery.mx.local_domains"));
+        }
     }
 }
 

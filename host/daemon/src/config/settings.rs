@@ -447,6 +447,12 @@ section! {
         layout: MaildirLayout = MaildirLayout::PerRecipient,
         /// The next hop, `host:port`.
         next_hop: Option<String> = None,
+        /// Domains whose mail goes this way.
+        domains: Vec<String> = Vec::new(),
+        /// Where messages are posted to.
+        url: Option<String> = None,
+        /// The file with what the field Authorization says.
+        authorization: Option<PathBuf> = None,
         /// In place of `delivery.tls`.
         tls: Option<OutboundTls> = None,
         /// Name and password for the next hop.
@@ -465,6 +471,10 @@ choice! {
         Smtp = "smtp",
         /// To where the DNS says.
         Mx = "mx",
+        /// To a server that speaks LMTP.
+        Lmtp = "lmtp",
+        /// To a service by HTTP.
+        Http = "http",
         /// Nowhere.
         Discard = "discard",
     }

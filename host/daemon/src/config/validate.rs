@@ -230,6 +230,10 @@ fn spool(settings: &Settings, mistakes: &mut Mistakes) {
 fn delivery(settings: &Settings, mistakes: &mut Mistakes) {
     let delivery = &settings.delivery;
     hop(delivery.kind, delivery.next_hop.as_deref(), &KeyPath::of(&["delivery"]), mistakes);
+    if delivery.kind == DeliveryKind::Http {
+        let what = "\"http\" is for routes: a [[route]] of this kind may have all domains that there are";
+        mistakes.add(&KeyPath::of(&["delivery", "kind"]), what);
+    }
     let retry = &settings.delivery.retry;
     let at = KeyPath::of(&["delivery", "retry"]);
     nonzero_time(retry.first, &at.key("first"), mistakes);
@@ -253,8 +257,12 @@ fn hop(kind: DeliveryKind, text: Option<&str>, section: &KeyPath, mistakes: &mut
             let help = "name the server that takes our mail, such as next_hop = \"mx.example.org:25\"";
             mistakes.add_with_help(&at, format!("missing; {section}.kind = \"smtp\" needs it"), help);
         }
+        (DeliveryKind::Lmtp, None) => {
+            let help = "name the server, such as next_hop = \"unix:/run/dovecot/lmtp\" or \"127.0.0.1:24\"";
+            mistakes.add_with_help(&at, format!("missing; {section}.kind = \"lmtp\" needs it"), help);
+        }
         (_, Some(text)) => {
-            if let Err(error) = next_hop(text) {
+            if let Err(error) = next_hop(text, kind == DeliveryKind::Lmtp) {
                 mistakes.add(&at, error);
             }
         }
@@ -269,12 +277,10 @@ fn routes(settings: &Settings, mistakes: &mut Mistakes) {
         let at = list.index(index);
         name(&route.name, &at.key("name"), &mut names, mistakes);
         hop(route.kind, route.next_hop.as_deref(), &at, mistakes);
+        super::outbound::route(settings, route, &at, mistakes);
         match route.kind {
             DeliveryKind::Maildir if route.path.is_none() => {
                 mistakes.add(&at.key("path"), format!("missing; {at}.kind = \"maildir\" needs it"));
-            }
-            DeliveryKind::Discard => {
-                mistakes.add(&at.key("kind"), "a route loses no mail: \"maildir\", \"smtp\" or \"mx\"")
             }
             _ => {}
         }
@@ -287,7 +293,7 @@ fn routes(settings: &Settings, mistakes: &mut Mistakes) {
 /// A server that takes our mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NextHop {
-    /// Name, or address without brackets.
+    /// Name, or address without brackets, or the path of a socket.
     pub(crate) host: String,
     pub(crate) port: u16,
     /// TLS begins at the first octet.
@@ -296,23 +302,41 @@ pub(crate) struct NextHop {
 
 /// Reads `host`, `host:port`, `[address]:port`; the port is 25 when left out. After `smtps://` TLS begins at the first octet,
 /// and the port is 465.
-pub(crate) fn next_hop(text: &str) -> Result<NextHop, String> {
+///
+/// For LMTP the port is 24 when left out, and `unix:/path` is a socket of this machine.
+pub(crate) fn next_hop(text: &str, lmtp: bool) -> Result<NextHop, String> {
+    if lmtp {
+        return lmtp_hop(text);
+    }
     let bad = || format!("`{text}` is no next hop; write host:port, [address]:port or smtps://host");
     let (implicit_tls, place) = match text.strip_prefix("smtps://") {
         Some(place) => (true, place),
         None => (false, text.strip_prefix("smtp://").unwrap_or(text)),
     };
-    let usual = if implicit_tls { 465 } else { 25 };
+    let (host, port) = host_and_port(place, if implicit_tls { 465 } else { 25 }).ok_or_else(bad)?;
+    Ok(NextHop { host, port, implicit_tls })
+}
+
+fn lmtp_hop(text: &str) -> Result<NextHop, String> {
+    let bad = || format!("`{text}` is no next hop for LMTP; write unix:/path, host:port or [address]:port");
+    let (host, port) = match text.strip_prefix("unix:") {
+        Some(path) => (Some(path).filter(|path| path.starts_with('/')).ok_or_else(bad)?.to_owned(), 0),
+        None => host_and_port(text, 24).ok_or_else(bad)?,
+    };
+    Ok(NextHop { host, port, implicit_tls: false })
+}
+
+fn host_and_port(place: &str, usual: u16) -> Option<(String, u16)> {
     if let Ok(ip) = place.parse::<std::net::IpAddr>() {
-        return Ok(NextHop { host: ip.to_string(), port: usual, implicit_tls });
+        return Some((ip.to_string(), usual));
     }
     let (host, port) = match place.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| bad())?),
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
         _ => (place, usual),
     };
     let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     let is_good = host.parse::<std::net::IpAddr>().is_ok() || Domain::parse(host).is_ok();
-    if is_good && port != 0 { Ok(NextHop { host: host.to_owned(), port, implicit_tls }) } else { Err(bad()) }
+    (is_good && port != 0).then(|| (host.to_owned(), port))
 }
 
 fn plugins(settings: &Settings, mistakes: &mut Mistakes) {
@@ -415,7 +439,7 @@ mod tests {
 
     #[test]
     fn a_next_hop_is_a_host_and_perhaps_a_port() {
-        let hop = |text| next_hop(text).map(|hop| (hop.host, hop.port, hop.implicit_tls));
+        let hop = |text| next_hop(text, false).map(|hop| (hop.host, hop.port, hop.implicit_tls));
         assert_eq!(hop("mx.example.org:2525"), Ok(("mx.example.org".into(), 2525, false)));
         assert_eq!(hop("smtp://mx.example.org"), Ok(("mx.example.org".into(), 25, false)));
         assert_eq!(hop("smtps://mx.example.org"), Ok(("mx.example.org".into(), 465, true)));
@@ -423,7 +447,12 @@ mod tests {
         assert_eq!(hop("smtps://[::1]:26"), Ok(("::1".into(), 26, true)));
         assert_eq!(hop("::1"), Ok(("::1".into(), 25, false)));
         for bad in ["", "host:", "host:0", "host:99999", "two words:25", "[::1:25"] {
-            assert!(next_hop(bad).is_err(), "{bad}");
+            assert!(next_hop(bad, false).is_err(), "{bad}");
+        }
+        assert_eq!(next_hop("unix:/run/lmtp", true).map(|hop| hop.host).as_deref(), Ok("/run/lmtp"));
+        assert_eq!(next_hop("[::1]", true).map(|hop| (hop.host, hop.port)), Ok(("::1".to_owned(), 24)));
+        for bad in ["unix:lmtp", "unix:", "smtps://a.example", "a.example:0"] {
+            assert!(next_hop(bad, true).is_err(), "{bad}");
         }
     }
 }

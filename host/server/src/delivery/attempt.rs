@@ -9,19 +9,9 @@ use wasmail_queue::{Decision, Outcome};
 use wasmail_spool::{Deferral, Message, RecipientState, SpoolId};
 
 use super::lane::{Office, waiting};
-use super::maildir::Maildir;
-use super::mx::Mx;
-use super::next_hop::NextHop;
 use super::orders::Order;
+use super::ways::Carrier;
 use crate::log::Escaped;
-
-/// Who carries messages to where they go.
-pub(crate) enum Carrier {
-    Maildir(Arc<Maildir>),
-    NextHop(Box<NextHop>),
-    Mx(Arc<Mx>),
-    Discard,
-}
 
 /// A message that is due, with the positions of the recipients who are.
 pub(crate) type Due = wasmail_queue::Due<SpoolId>;
@@ -56,6 +46,13 @@ pub(crate) struct Carried {
 }
 
 impl Carried {
+    /// Defers whom nothing is said of: a delivery broke off, and at once would only break off again.
+    pub(crate) fn defer_missing(&mut self, due: &Due) {
+        let missing = |at: &usize| self.delivered.iter().all(|done| done.recipient != *at);
+        let missing: Vec<_> = due.recipients.iter().copied().filter(missing).collect();
+        self.delivered.extend(Delivered::all(&missing, Outcome::Deferred, "4.3.0 the delivery broke off"));
+    }
+
     /// The spool could not be read.
     pub(crate) fn unread(due: &Due, error: &io::Error) -> Self {
         tracing::error!(queue_id = %due.id, %error, "failed to read a message of the spool");
@@ -67,51 +64,38 @@ impl Carried {
 impl Office {
     /// How many messages are carried in one go, of those that are due. Writing many files shares their syncs.
     pub(super) fn batch_max(&self) -> usize {
-        match self.carrier {
-            Carrier::Maildir(_) => usize::MAX,
-            Carrier::NextHop(_) | Carrier::Mx(_) | Carrier::Discard => 1,
+        match self.ways.usual.carrier {
+            Carrier::Maildir(_) if self.ways.are_one() => usize::MAX,
+            _ => 1,
         }
     }
 
     /// Makes one attempt for each of these, and remembers what became of it. Returns how many they were.
     pub(super) async fn attempt(self: Arc<Self>, batch: Vec<Due>) -> usize {
         let count = batch.len();
-        match &self.carrier {
-            Carrier::Maildir(maildir) => {
+        match &self.ways.usual.carrier {
+            Carrier::Maildir(maildir) if self.ways.are_one() => {
                 let carried = maildir.carry(&self.spool, batch).await;
                 let conclude = |carried| Arc::clone(&self).conclude(carried);
                 carried.into_iter().map(conclude).collect::<JoinSet<_>>().join_all().await;
             }
-            Carrier::NextHop(next_hop) => {
-                for due in batch {
-                    let carried = self.send(next_hop, due).await;
-                    Arc::clone(&self).conclude(carried).await;
-                }
-            }
-            Carrier::Mx(mx) => {
-                for due in batch {
-                    let carried = mx.carry(&self.spool, due).await;
-                    Arc::clone(&self).conclude(carried).await;
-                }
-            }
-            Carrier::Discard => {
+            Carrier::Discard if self.ways.are_one() => {
                 for due in batch {
                     self.queue.lock().forget(due.id);
                     self.finish(due.id).await;
                 }
             }
+            usual => {
+                for due in batch {
+                    let carried = match self.ways.are_one() {
+                        true => usual.carry(&self.spool, due).await,
+                        false => self.ways.carry(&self.spool, due).await,
+                    };
+                    Arc::clone(&self).conclude(carried).await;
+                }
+            }
         }
         count
-    }
-
-    async fn send(&self, next_hop: &NextHop, due: Due) -> Carried {
-        match self.spool.message(due.id).await {
-            Ok(message) => {
-                let delivered = next_hop.carry(&message, &due.recipients).await;
-                Carried { id: due.id, message: Some(message), delivered }
-            }
-            Err(error) => Carried::unread(&due, &error),
-        }
     }
 
     /// Lets the queue decide what follows, and the spool remember it.

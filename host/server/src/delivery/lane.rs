@@ -9,14 +9,12 @@ use tokio::task::JoinSet;
 use wasmail_queue::{Queue, Recipient};
 use wasmail_spool::{RecipientState, Recovered, Spool, SpoolId};
 
+use crate::LaneConfig;
 use crate::stop::{Phase, Stop};
-use crate::{Destination, LaneConfig, StartError};
 
-use super::attempt::{Carrier, Due};
-use super::maildir::Maildir;
-use super::mx::{Mx, Own};
-use super::next_hop::NextHop;
+use super::attempt::Due;
 use super::orders::Order;
+use super::ways::{Carrier, Ways};
 
 /// Longest that we sleep in one go: due times are wall-clock times, and that clock may be set.
 const NAP: Duration = Duration::from_secs(60);
@@ -39,7 +37,7 @@ pub(super) enum Work {
 pub(crate) struct Office {
     pub(crate) spool: Spool,
     pub(crate) queue: Mutex<Queue<SpoolId>>,
-    pub(crate) carrier: Carrier,
+    pub(crate) ways: Ways,
 }
 
 /// Starts what is due, a bounded number at once.
@@ -56,28 +54,24 @@ impl Lane {
     /// Puts down what the spool still held for this route.
     pub(super) fn new(
         config: LaneConfig,
-        own: &Own,
+        ways: Ways,
         spool: Spool,
         recovered: Vec<Recovered>,
         now: SystemTime,
-    ) -> Result<(mpsc::UnboundedSender<Work>, Self), StartError> {
+    ) -> (mpsc::UnboundedSender<Work>, Self) {
         let (sender, work) = mpsc::unbounded_channel();
-        let last_recovered = recovered.iter().map(|message| message.id).max();
-        let office = Arc::new(Office {
-            spool,
-            queue: Mutex::new(Queue::new(config.retry)),
-            carrier: carrier(config.destination, own, last_recovered)?,
-        });
+        let office = Arc::new(Office { spool, queue: Mutex::new(Queue::new(config.retry)), ways });
         let mut running = JoinSet::new();
         for message in recovered {
             resume(&office, message, now, &mut running);
         }
-        let concurrency = match office.carrier {
-            // Its own gates let so many through; the others wait without a message in memory.
+        let concurrency = match office.ways.usual.carrier {
             Carrier::Mx(_) => WAITING_MAX,
-            _ => config.concurrency.max(1),
+            _ if office.ways.are_one() => config.concurrency.max(1),
+            // Each way lets so many through; the others wait without a message in memory.
+            _ => WAITING_MAX,
         };
-        Ok((sender, Self { office, work, concurrency, running, in_hand: 0 }))
+        (sender, Self { office, work, concurrency, running, in_hand: 0 })
     }
 
     /// Delivers until the server stops; says how many messages are left.
@@ -144,9 +138,7 @@ impl Lane {
     }
 
     async fn end(mut self) -> usize {
-        if let Carrier::Mx(mx) = &self.office.carrier {
-            mx.close();
-        }
+        self.office.ways.close();
         if let Ok(work) = self.work.try_recv() {
             self.take_in(work).await;
         }
@@ -164,15 +156,6 @@ impl Office {
         let (mut queue, now) = (self.queue.lock(), SystemTime::now());
         std::iter::from_fn(|| queue.pop_due(now)).take(most).collect()
     }
-}
-
-fn carrier(destination: Destination, own: &Own, last_recovered: Option<SpoolId>) -> Result<Carrier, StartError> {
-    Ok(match destination {
-        Destination::Maildir(config) => Carrier::Maildir(Arc::new(Maildir::open(config, last_recovered)?)),
-        Destination::NextHop(config) => Carrier::NextHop(Box::new(NextHop::new(*config)?)),
-        Destination::Mx(config) => Carrier::Mx(Mx::new(*config, own.clone(), last_recovered)?),
-        Destination::Discard => Carrier::Discard,
-    })
 }
 
 /// Takes up a message where it was left. One whose recipients are all through is finished, unless somebody failed or is

@@ -11,11 +11,12 @@ use tokio::task::JoinSet;
 use wasmail_mail::{Envelope, ForwardPath};
 use wasmail_queue::Outcome;
 use wasmail_queue::exchanges::Hop;
-use wasmail_spool::{Message, RecipientState, Spool, SpoolId};
+use wasmail_spool::{Message, Spool, SpoolId};
 
 use super::attempt::{Carried, Delivered, Due};
 use super::maildir::Maildir;
-use super::smtp::{Place, Smtp};
+use super::smtp::{Address, Place, Smtp};
+use super::ways::remember;
 use crate::{DestinationConfig, MxConfig, StartError};
 
 pub(crate) use own::Own;
@@ -90,18 +91,15 @@ impl Mx {
         let (mut delivered, mut broken) = (Vec::with_capacity(due.recipients.len()), false);
         while let Some(part) = parts.join_next().await {
             match part {
-                Ok(part) => delivered.extend(self.settled(spool, due.id, part, !parts.is_empty()).await),
+                Ok(part) => {
+                    remember(spool, due.id, &part, !parts.is_empty()).await;
+                    delivered.extend(part);
+                }
                 Err(error) => {
                     tracing::error!(queue_id = %due.id, %error, "a delivery broke off");
                     broken = true;
                 }
             }
-        }
-        if broken {
-            // At once they would only break off again.
-            let missing = |at: &usize| delivered.iter().all(|done| done.recipient != *at);
-            let missing: Vec<_> = due.recipients.iter().copied().filter(missing).collect();
-            delivered.extend(Delivered::all(&missing, Outcome::Deferred, "4.3.0 the delivery broke off"));
         }
         let message = match message.and_then(Arc::into_inner) {
             Some(message) => Ok(message),
@@ -110,22 +108,11 @@ impl Mx {
         let message = message.inspect_err(|error| {
             tracing::error!(queue_id = %due.id, %error, "failed to read a message of the spool");
         });
-        Carried { id: due.id, message: message.ok(), delivered }
-    }
-
-    /// Remembers what is delivered while other destinations go on, which may take hours: a crash must not repeat it.
-    async fn settled(&self, spool: &Spool, id: SpoolId, part: Vec<Delivered>, others: bool) -> Vec<Delivered> {
-        let is_delivered = |done: &&Delivered| done.outcome == Outcome::Delivered;
-        let states: Vec<_> =
-            part.iter().filter(is_delivered).map(|done| (done.recipient, RecipientState::Delivered)).collect();
-        if others
-            && !states.is_empty()
-            && let Err(error) = spool.record(id, states).await
-        {
-            // It is tried again when the last destination is through.
-            tracing::error!(queue_id = %id, %error, "failed to record a delivery");
+        let mut carried = Carried { id: due.id, message: message.ok(), delivered };
+        if broken {
+            carried.defer_missing(&due);
         }
-        part
+        carried
     }
 
     /// The way to the part's destination, if nobody has to wait for it.
@@ -174,7 +161,10 @@ impl Mx {
         let security = self.settings(&part.destination).security;
         match self.exchangers.hops(&part.destination).await {
             Ok(hops) => {
-                let place = |hop: Hop| Place { host: hop.host, address: (hop.ip, self.port).into(), security };
+                let place = |hop: Hop| {
+                    let address = Address::Tcp((hop.ip, self.port).into());
+                    Place { host: hop.host, address, security }
+                };
                 let places: Vec<_> = hops.into_iter().map(place).collect();
                 self.smtp.carry(&places, message, &part.recipients).await
             }
@@ -219,7 +209,7 @@ pub(crate) fn destination(path: &ForwardPath) -> String {
 
 /// A domain as the DNS knows it (RFC 5890 §2.3.2.1). One that no A-label can be made of stays as it is: the DNS has none
 /// such.
-fn in_ascii(domain: &str) -> String {
+pub(crate) fn in_ascii(domain: &str) -> String {
     let lower = domain.to_ascii_lowercase();
     if lower.is_ascii() {
         return lower;

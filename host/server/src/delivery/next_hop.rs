@@ -7,7 +7,7 @@ use wasmail_queue::Outcome;
 use wasmail_spool::Message;
 
 use super::attempt::Delivered;
-use super::smtp::{Place, Smtp};
+use super::smtp::{Address, Place, Smtp};
 use crate::{NextHopConfig, Security, StartError};
 
 /// Addresses of a name that are tried in one attempt.
@@ -37,9 +37,17 @@ impl NextHop {
     }
 
     async fn places(&self) -> Result<Vec<Place>, String> {
+        if self.host.starts_with('/') {
+            // Nobody listens on the way.
+            let (address, security) = (Address::Unix(self.host.clone().into()), Security::Off);
+            return Ok(vec![Place { host: "localhost".to_owned(), address, security }]);
+        }
         let found = lookup_host((self.host.as_str(), self.port)).await;
         let found = found.map_err(|error| format!("4.4.3 failed to look up {}: {error}", self.host))?;
-        let place = |address: SocketAddr| Place { host: self.host.clone(), address, security: self.security };
+        let place = |address: SocketAddr| {
+            let address = Address::Tcp(address);
+            Place { host: self.host.clone(), address, security: self.security }
+        };
         Ok(found.take(ADDRESSES_MAX).map(place).collect())
     }
 }

@@ -9,11 +9,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, UnixStream};
 use tokio::time::{Instant, timeout};
 use wasmail_mail::BodyType;
 use wasmail_smtp::client::{Outgoing, StartTls, Wishes};
@@ -23,6 +24,7 @@ use super::attempt::Delivered;
 use crate::{ClientConfig, Security, TlsError};
 
 use link::{Broken, Link, Terms, Trouble};
+use stream::Stream;
 use tally::Tally;
 use tls::ClientTls;
 
@@ -32,22 +34,30 @@ const ATTEMPT_MAX: Duration = Duration::from_secs(4 * 3600);
 /// Connections that are kept idle, of all places together. Each is a socket and some 5 KB.
 const IDLE_MAX: usize = 200;
 
+/// Where a socket is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Address {
+    Tcp(SocketAddr),
+    /// A socket of this machine.
+    Unix(PathBuf),
+}
+
 /// A server at one of its addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     /// Its name, or its address in text.
     pub(super) host: String,
-    pub(super) address: SocketAddr,
+    pub(super) address: Address,
     /// How safe a connection must be. One that was made for less is not used for more.
     pub(super) security: Security,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (host, ip, port) = (&self.host, self.address.ip(), self.address.port());
-        match host.parse::<IpAddr>() {
-            Ok(_) => self.address.fmt(f),
-            Err(_) => write!(f, "{host}[{ip}]:{port}"),
+        match (&self.address, self.host.parse::<IpAddr>()) {
+            (Address::Tcp(address), Ok(_)) => address.fmt(f),
+            (Address::Tcp(address), Err(_)) => write!(f, "{}[{}]:{}", self.host, address.ip(), address.port()),
+            (Address::Unix(path), _) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -131,25 +141,34 @@ impl Smtp {
 
     /// Connects and greets. The outer error is that nobody answers.
     async fn open(&self, place: &Place, tls: StartTls) -> Result<Result<Link, Trouble>, String> {
-        let connected = timeout(self.config.connect_timeout, self.socket(place.address)).await;
+        let connected = timeout(self.config.connect_timeout, self.socket(&place.address)).await;
         let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let stream = connected.map_err(|error| format!("4.4.1 failed to connect to {place}: {error}"))?;
-        let ClientConfig { hostname, credentials, implicit_tls, patience, .. } = &self.config;
-        let wishes = Wishes { hostname: hostname.clone(), tls, credentials: credentials.clone(), patience: *patience };
+        let ClientConfig { hostname, lmtp, credentials, implicit_tls, patience, .. } = &self.config;
+        let (hostname, credentials) = (hostname.clone(), credentials.clone());
+        let wishes = Wishes { hostname, lmtp: *lmtp, tls, credentials, patience: *patience };
         let terms = Terms { tls: &self.tls, host: &place.host, verified: place.security == Security::Verified };
         Ok(Link::open(stream, wishes, *implicit_tls, terms).await)
     }
 
     /// A connection, from the address that the operator chose.
-    async fn socket(&self, address: SocketAddr) -> io::Result<TcpStream> {
-        let (socket, source) = match address {
-            SocketAddr::V4(_) => (TcpSocket::new_v4()?, self.config.source_ipv4.map(IpAddr::V4)),
-            SocketAddr::V6(_) => (TcpSocket::new_v6()?, self.config.source_ipv6.map(IpAddr::V6)),
+    async fn socket(&self, address: &Address) -> io::Result<Stream> {
+        let (address, socket, source) = match address {
+            Address::Unix(path) => return UnixStream::connect(path).await.map(Stream::Unix),
+            Address::Tcp(to @ SocketAddr::V4(_)) => {
+                (*to, TcpSocket::new_v4()?, self.config.source_ipv4.map(IpAddr::V4))
+            }
+            Address::Tcp(to @ SocketAddr::V6(_)) => {
+                (*to, TcpSocket::new_v6()?, self.config.source_ipv6.map(IpAddr::V6))
+            }
         };
         if let Some(source) = source {
             socket.bind((source, 0).into())?;
         }
-        socket.connect(address).await
+        let stream = socket.connect(address).await?;
+        // Small groups of commands are to go at once; without it they only go later.
+        let _ = stream.set_nodelay(true);
+        Ok(Stream::Clear(stream))
     }
 
     /// Sends the message to those who are open, in as many transactions as the server wants for them.

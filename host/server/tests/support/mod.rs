@@ -19,7 +19,7 @@ use wasmail_queue::{Backoff, Policy};
 use wasmail_server::Signer;
 use wasmail_server::{
     ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
-    MaildirLayout, NextHopConfig, ReverseDns, Server, ServerConfig, SpoolConfig, StartError, Stopped,
+    MaildirLayout, NextHopConfig, ReverseDns, RouteConfig, Server, ServerConfig, SpoolConfig, StartError, Stopped,
 };
 use wasmail_smtp::{Limits, LineEndings, SessionConfig};
 use wasmail_spool::{Durability, Options};
@@ -37,6 +37,8 @@ pub struct Wanted {
     pub options: Options,
     pub destination: Option<Destination>,
     pub routes: Vec<(String, Destination)>,
+    /// Domains whose mail goes by a route, by the route's name.
+    pub route_domains: Vec<(String, Vec<String>)>,
     pub retry: Policy,
     pub drain_timeout: Duration,
 }
@@ -52,6 +54,7 @@ impl Default for Wanted {
             options: Options { durability: Durability::Unsynced, min_free: 0, ..Options::default() },
             destination: None,
             routes: Vec::new(),
+            route_domains: Vec::new(),
             retry: quick_retry(),
             drain_timeout: PATIENCE,
         }
@@ -105,6 +108,7 @@ impl Home {
             options,
             destination,
             routes,
+            route_domains,
             retry,
             drain_timeout,
         } = wanted;
@@ -134,6 +138,11 @@ impl Home {
         };
         let destination = destination.unwrap_or_else(|| self.to_maildir(MaildirLayout::PerRecipient));
         let lane = |destination| LaneConfig { destination, concurrency: 4, retry: retry.clone() };
+        let route = |(name, destination): (String, Destination)| {
+            let of_route = route_domains.iter().filter(|(of, _)| *of == name);
+            let domains = of_route.flat_map(|(_, domains)| domains.clone()).collect();
+            (name, RouteConfig { lane: lane(destination), domains })
+        };
         Server::bind(ServerConfig {
             listeners: vec![listener],
             connections,
@@ -141,7 +150,7 @@ impl Home {
             spool: SpoolConfig { dir: self.spool(), options },
             delivery: DeliveryConfig {
                 usual: lane(destination),
-                routes: routes.into_iter().map(|(name, destination)| (name, lane(destination))).collect(),
+                routes: routes.into_iter().map(route).collect(),
                 orders: self.orders(),
             },
             signer: Signer::default(),

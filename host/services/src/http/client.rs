@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use ureq_proto::http;
 
 use super::connection::connect;
+use super::content::{Content, InMemory};
 use super::exchange::exchange;
 use super::network::{Network, Source, listed};
 use super::origin::Origin;
@@ -53,7 +55,8 @@ pub struct Client(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     network: Arc<Network>,
-    origins: Vec<Origin>,
+    /// None of the server's own: it knows whom to ask.
+    origins: Option<Vec<Origin>>,
     reach: Reach,
     quota: Quota,
     rate: Rate,
@@ -64,6 +67,16 @@ impl Client {
     /// A way to these origins, with quotas of its own.
     #[must_use]
     pub fn new(network: Arc<Network>, origins: Vec<Origin>, reach: Reach, quota: Quota) -> Self {
+        Self::with(network, Some(origins), reach, quota)
+    }
+
+    /// A way to anywhere, for the server's own requests.
+    #[must_use]
+    pub fn anywhere(network: Arc<Network>, reach: Reach, quota: Quota) -> Self {
+        Self::with(network, None, reach, quota)
+    }
+
+    fn with(network: Arc<Network>, origins: Option<Vec<Origin>>, reach: Reach, quota: Quota) -> Self {
         let rate = Rate::new(quota.rate, Instant::now());
         let slots = Semaphore::new(quota.concurrency.min(Semaphore::MAX_PERMITS));
         Self(Arc::new(Inner { network, origins, reach, quota, rate, slots }))
@@ -83,7 +96,8 @@ impl Client {
             Source::Sockets { .. } => {
                 let request = request.check()?;
                 own.permit(&request)?;
-                timeout(own.quota.timeout, own.fetch(&request)).await.unwrap_or(Err(Failure::TimedOut))
+                let mut content = InMemory(request.body);
+                own.in_time(&request.origin, &request.head, &mut content).await
             }
             Source::List(list) => {
                 let response = listed(list, &request);
@@ -91,6 +105,18 @@ impl Client {
                 response
             }
         }
+    }
+
+    /// Sends a request of the server's own with this content; its own body is to be empty. Of the quotas those on
+    /// requests of a hook call and their rate don't hold.
+    ///
+    /// # Errors
+    /// As [`Client::fetch`], and when the content cannot be read.
+    pub async fn send(&self, request: Request, content: &mut dyn Content) -> Result<Response, Failure> {
+        let own = &*self.0;
+        let request = request.check_with(content.size())?;
+        own.permit(&request)?;
+        own.in_time(&request.origin, &request.head, content).await
     }
 }
 
@@ -104,20 +130,34 @@ impl Inner {
     }
 
     fn permit(&self, request: &Checked) -> Result<(), Failure> {
-        if self.origins.contains(&request.origin) {
+        if self.origins.as_ref().is_none_or(|origins| origins.contains(&request.origin)) {
             return Ok(());
         }
         Err(Failure::Invalid(format!("{} is not among http.origins", request.origin)))
     }
 
-    async fn fetch(&self, request: &Checked) -> Result<Response, Failure> {
+    async fn in_time(
+        &self,
+        origin: &Origin,
+        head: &http::Request<()>,
+        content: &mut dyn Content,
+    ) -> Result<Response, Failure> {
+        timeout(self.quota.timeout, self.fetch(origin, head, content)).await.unwrap_or(Err(Failure::TimedOut))
+    }
+
+    async fn fetch(
+        &self,
+        origin: &Origin,
+        head: &http::Request<()>,
+        content: &mut dyn Content,
+    ) -> Result<Response, Failure> {
         let Source::Sockets { resolver, tls } = &self.network.source else {
             return Err(Failure::Unavailable("there is no network".to_owned()));
         };
         let closed = |_| Failure::Unavailable("the server is stopping".to_owned());
         let _own = self.slots.acquire().await.map_err(closed)?;
         let _of_all = self.network.slots.acquire().await.map_err(closed)?;
-        let mut stream = connect(&request.origin, &self.reach, resolver, tls, self.quota.timeout).await?;
-        exchange(&mut *stream, request, self.quota.response).await
+        let mut stream = connect(origin, &self.reach, resolver, tls, self.quota.timeout).await?;
+        exchange(&mut *stream, head, content, self.quota.response).await
     }
 }

@@ -6,7 +6,7 @@ use ureq_proto::client::{Call, RecvResponseResult, SendRequestResult};
 use ureq_proto::http;
 
 use super::Response;
-use super::request::Checked;
+use super::content::Content;
 use crate::Failure;
 use crate::dial::Stream;
 
@@ -18,13 +18,18 @@ const HEAD_SENT_MAX: usize = 40 << 10;
 const READ: usize = 16 << 10;
 
 /// Sends the request and reads the response, whose body has `max` octets at most.
-pub(super) async fn exchange(stream: &mut dyn Stream, request: &Checked, max: usize) -> Result<Response, Failure> {
-    let mut call = Call::new(request.head.clone()).map_err(|error| Failure::Invalid(error.to_string()))?;
+pub(super) async fn exchange(
+    stream: &mut dyn Stream,
+    head: &http::Request<()>,
+    content: &mut dyn Content,
+    max: usize,
+) -> Result<Response, Failure> {
+    let mut call = Call::new(head.clone()).map_err(|error| Failure::Invalid(error.to_string()))?;
     call.allow_non_standard_methods(true);
-    if request.head.headers().contains_key(http::header::CONTENT_LENGTH) {
+    if head.headers().contains_key(http::header::CONTENT_LENGTH) {
         call.force_send_body();
     }
-    let call = send(stream, call.proceed(), &request.body).await?;
+    let call = send(stream, call.proceed(), content).await?;
     let mut input = Input { stream, octets: Vec::new() };
     let (head, call) = receive_head(&mut input, call).await?;
     let body = match call {
@@ -37,7 +42,7 @@ pub(super) async fn exchange(stream: &mut dyn Stream, request: &Checked, max: us
 async fn send(
     stream: &mut dyn Stream,
     mut call: Call<SendRequest>,
-    body: &[u8],
+    content: &mut dyn Content,
 ) -> Result<Call<RecvResponse>, Failure> {
     let mut head = vec![0; HEAD_SENT_MAX];
     let len = call.write(&mut head).map_err(|error| Failure::Invalid(error.to_string()))?;
@@ -45,8 +50,10 @@ async fn send(
     let call = match call.proceed().map_err(broken)? {
         Some(SendRequestResult::RecvResponse(call)) => call,
         Some(SendRequestResult::SendBody(mut call)) => {
-            stream.write_all(body).await.map_err(lost)?;
-            call.consume_direct_write(body.len()).map_err(broken)?;
+            while let Some(octets) = content.next().await.map_err(unread)? {
+                stream.write_all(&octets).await.map_err(lost)?;
+                call.consume_direct_write(octets.len()).map_err(broken)?;
+            }
             call.proceed().ok_or_else(|| broken("the body is not at its end"))?
         }
         Some(SendRequestResult::Await100(_)) | None => return Err(broken("the request is not at its end")),
@@ -130,6 +137,10 @@ async fn receive_body(input: &mut Input<'_>, mut call: Call<RecvBody>, max: usiz
 
 fn is_close_delimited(call: &Call<RecvBody>) -> bool {
     matches!(call.body_mode(), ureq_proto::BodyMode::CloseDelimited)
+}
+
+fn unread(error: std::io::Error) -> Failure {
+    Failure::Unavailable(format!("failed to read what is to be sent: {error}"))
 }
 
 fn lost(error: std::io::Error) -> Failure {

@@ -75,21 +75,27 @@ pub(super) struct Checked {
 
 impl Request {
     pub(super) fn check(self) -> Result<Checked, Failure> {
+        let size = self.body.len() as u64;
+        self.check_with(size)
+    }
+
+    /// With content of so many octets.
+    pub(super) fn check_with(self, size: u64) -> Result<Checked, Failure> {
         let url = url(&self.url).map_err(|why| Failure::Invalid(format!("the URL is none: {why}")))?;
         let origin = Origin::of(&url).map_err(|why| Failure::Invalid(format!("the URL is none: {why}")))?;
-        let head = self.head(&url).map_err(Failure::Invalid)?;
+        let head = self.head(&url, size).map_err(Failure::Invalid)?;
         Ok(Checked { origin, head, body: self.body })
     }
 
-    fn head(&self, url: &Url) -> Result<http::Request<()>, String> {
+    fn head(&self, url: &Url, size: u64) -> Result<http::Request<()>, String> {
         let method = self.method()?;
         let takes_body = !matches!(method, http::Method::GET | http::Method::HEAD);
-        if !self.body.is_empty() && !takes_body {
+        if size > 0 && !takes_body {
             return Err(format!("a request with {method} has no body"));
         }
         let mut head = http::Request::builder().method(method).uri(url.as_str());
         if takes_body {
-            head = head.header("content-length", self.body.len());
+            head = head.header("content-length", size);
         }
         let names = || self.headers.iter().map(|header| header.name.as_str());
         if !names().any(|name| name.eq_ignore_ascii_case("user-agent")) {
@@ -132,6 +138,14 @@ impl Request {
         }
         Ok(())
     }
+}
+
+/// Whether requests can be sent to a URL; why not.
+///
+/// # Errors
+/// When it is none of http or https, has a name or password in it, or is too long.
+pub fn check_url(text: &str) -> Result<(), String> {
+    Origin::of(&url(text)?).map(drop)
 }
 
 /// The parser drops line breaks and tabs, and encodes other octets; whoever writes them means something else.

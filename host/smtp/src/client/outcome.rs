@@ -35,7 +35,8 @@ impl Fate {
             Reason::Reply { to: Phase::Rcpt, reply } if reply.code() == 552 => false,
             // Said of the connection, not of this message.
             Reason::Reply {
-                to: Phase::Connect | Phase::Ehlo | Phase::Helo | Phase::StartTls | Phase::Auth | Phase::Rset,
+                to:
+                    Phase::Connect | Phase::Ehlo | Phase::Helo | Phase::Lhlo | Phase::StartTls | Phase::Auth | Phase::Rset,
                 ..
             } => false,
             Reason::Reply { reply, .. } => reply.severity() == Severity::Permanent,
@@ -61,6 +62,8 @@ pub enum Phase {
     Ehlo,
     /// HELO, after EHLO was refused.
     Helo,
+    /// LHLO, in its place in LMTP.
+    Lhlo,
     /// STARTTLS and the handshake.
     StartTls,
     /// AUTH.
@@ -87,6 +90,7 @@ impl fmt::Display for Phase {
             Self::Connect => "the greeting",
             Self::Ehlo => "EHLO",
             Self::Helo => "HELO",
+            Self::Lhlo => "LHLO",
             Self::StartTls => "STARTTLS",
             Self::Auth => "AUTH",
             Self::Rset => "RSET",

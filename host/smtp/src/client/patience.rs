@@ -49,9 +49,8 @@ impl Patience {
     pub(super) fn at(&self, phase: Phase) -> Duration {
         match phase {
             Phase::Connect => self.greeting,
-            Phase::Ehlo | Phase::Helo | Phase::Auth | Phase::Rset | Phase::Mail | Phase::Rcpt | Phase::StartTls => {
-                self.command
-            }
+            Phase::Ehlo | Phase::Helo | Phase::Lhlo | Phase::StartTls | Phase::Auth => self.command,
+            Phase::Rset | Phase::Mail | Phase::Rcpt => self.command,
             Phase::Data => self.data,
             Phase::Content => self.content,
             Phase::FinalDot => self.final_dot,

@@ -430,3 +430,36 @@ fn a_server_that_goes_on_asking_is_given_up() {
     let mut dialogue = wishing(StartTls::Never, credentials(true));
     assert!(refused(&dialogue.server("250-mx\r\n250 AUTH GSSAPI\r\n")).starts_with("4.7.4 "));
 }
+
+#[test]
+fn in_lmtp_each_recipient_has_a_reply_of_their_own() {
+    let mut dialogue = Dialogue::wishing(Wishes { lmtp: true, ..Wishes::new("us.example") });
+    dialogue.server("220 box.example\r\n");
+    assert_eq!(dialogue.sent(), "LHLO us.example\r\n");
+    assert_eq!(dialogue.server(OFFERS), ClientStep::Ready);
+    dialogue.send(&["b@x.example", "c@x.example", "d@x.example", "e@x.example"]);
+    dialogue.sent();
+    let replies = "250 ok\r\n250 ok\r\n550 who\r\n250 ok\r\n250 ok\r\n354 go\r\n";
+    assert_eq!(dialogue.server(replies), ClientStep::Content);
+    dialogue.content("hi");
+    assert_eq!(dialogue.server("250 b has it\r\n452 d is full\r\n"), ClientStep::Read);
+    // The connection breaks before e is decided: what was said of the others stands.
+    dialogue.client.peer_closed();
+    assert_eq!(
+        short(&dialogue.step()),
+        [
+            "+250 b has it (to the final dot)",
+            "-550 who (to RCPT)",
+            "~452 d is full (to the final dot)",
+            "~connection lost at the final dot"
+        ]
+    );
+}
+
+#[test]
+fn a_server_that_knows_no_lmtp_is_not_spoken_with() {
+    let mut dialogue = Dialogue::wishing(Wishes { lmtp: true, ..Wishes::new("us.example") });
+    dialogue.server("220 mx.example\r\n");
+    let step = dialogue.server("500 5.5.1 what?\r\n");
+    assert!(matches!(step, ClientStep::Refused(_)), "{step:?}");
+}

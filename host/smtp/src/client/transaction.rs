@@ -25,6 +25,8 @@ pub(super) struct Transaction {
     /// One for each recipient that RCPT has decided; `Delivered` stands for accepted so far.
     fates: Vec<Fate>,
     mail_accepted: bool,
+    /// Each recipient has a reply of their own to the final dot (RFC 2033 §4.2).
+    lmtp: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,8 @@ enum Command {
     Rcpt(usize),
     Data,
     FinalDot,
+    /// The final dot, for one recipient.
+    FinalDotFor(usize),
 }
 
 /// How far a reply has brought us.
@@ -50,11 +54,11 @@ pub(super) enum Progress {
 }
 
 impl Transaction {
-    pub(super) fn new(message: Outgoing, extensions: Extensions, reset_first: bool) -> Self {
+    pub(super) fn new(message: Outgoing, extensions: Extensions, reset_first: bool, lmtp: bool) -> Self {
         let fates = Vec::with_capacity(message.recipients.len());
         let next = Some(if reset_first { Command::Rset } else { Command::Mail });
         let outstanding = VecDeque::new();
-        Self { message, extensions, next, outstanding, refused: None, fates, mail_accepted: false }
+        Self { message, extensions, next, outstanding, refused: None, fates, mail_accepted: false, lmtp }
     }
 
     /// Writes as many commands as may be out.
@@ -73,7 +77,7 @@ impl Transaction {
             Command::Rset => Some(Command::Mail),
             Command::Mail => Some(recipient(0)),
             Command::Rcpt(at) => Some(recipient(at + 1)),
-            Command::Data | Command::FinalDot => None,
+            Command::Data | Command::FinalDot | Command::FinalDotFor(_) => None,
         }
     }
 
@@ -84,7 +88,7 @@ impl Transaction {
             Command::Mail => self.write_mail(out),
             Command::Rcpt(at) => write!(out, "RCPT TO:{}\r\n", self.message.recipients[at]),
             Command::Data => out.write_all(b"DATA\r\n"),
-            Command::FinalDot => Ok(()),
+            Command::FinalDot | Command::FinalDotFor(_) => Ok(()),
         };
     }
 
@@ -115,6 +119,7 @@ impl Transaction {
             Command::Rcpt(_) => self.take_rcpt(reply),
             Command::Data => return self.take_data(reply, out),
             Command::FinalDot => return self.take_final_dot(reply),
+            Command::FinalDotFor(at) => return self.take_final_dot_for(at, reply),
         }
         self.go_on(out)
     }
@@ -151,15 +156,16 @@ impl Transaction {
     }
 
     fn anybody_accepted(&self) -> bool {
-        self.refused.is_none() && self.fates.iter().any(|fate| matches!(fate, Fate::Delivered(_)))
+        self.refused.is_none() && self.fates.iter().any(is_accepted)
     }
 
     fn take_data(&mut self, reply: RemoteReply, out: &mut Vec<u8>) -> Progress {
         let wants_content = reply.code() == 354;
         match (wants_content, self.anybody_accepted()) {
             (true, true) => Progress::Content,
-            // MAIL was refused, recipients were not: the server may give them the empty message.
-            (true, false) if self.fates.iter().any(|fate| matches!(fate, Fate::Delivered(_))) => {
+            // MAIL was refused, recipients were not: the server may give them the empty message. And LMTP has no reply for
+            // nobody.
+            (true, false) if self.lmtp || self.fates.iter().any(is_accepted) => {
                 Progress::Closing(Reason::Reply { to: Phase::Data, reply })
             }
             // DATA went out with recipients that were all refused: an empty message ends it, and nobody gets that.
@@ -180,17 +186,30 @@ impl Transaction {
         Progress::Through { open: false }
     }
 
+    fn take_final_dot_for(&mut self, at: usize, reply: RemoteReply) -> Progress {
+        if let Some(fate) = self.fates.get_mut(at) {
+            *fate = final_fate(Reason::Reply { to: Phase::FinalDot, reply });
+        }
+        if self.outstanding.is_empty() { Progress::Through { open: false } } else { Progress::Waiting }
+    }
+
     /// Gives every accepted recipient the fate of the message.
     fn decide(&mut self, reason: Reason) {
-        let good = matches!(&reason, Reason::Reply { to: Phase::FinalDot, reply } if reply.is_positive());
-        let fate = if good { Fate::Delivered(Arc::new(reason)) } else { Fate::refused(reason) };
-        for accepted in self.fates.iter_mut().filter(|fate| matches!(fate, Fate::Delivered(_))) {
+        self.settle(&final_fate(reason));
+    }
+
+    fn settle(&mut self, fate: &Fate) {
+        for accepted in self.fates.iter_mut().filter(|fate| is_accepted(fate)) {
             *accepted = fate.clone();
         }
     }
 
     pub(super) fn end_content(&mut self) {
-        self.outstanding.push_back(Command::FinalDot);
+        if !self.lmtp {
+            return self.outstanding.push_back(Command::FinalDot);
+        }
+        let accepted = self.fates.iter().enumerate().filter(|(_, fate)| is_accepted(fate));
+        self.outstanding.extend(accepted.map(|(at, _)| Command::FinalDotFor(at)));
     }
 
     /// What we wait for.
@@ -206,15 +225,13 @@ impl Transaction {
         }
     }
 
-    /// Gives everybody who was not refused this fate.
+    /// Gives everybody of whom nothing is decided this fate.
     pub(super) fn fail(mut self, reason: Reason) -> Vec<Fate> {
         if self.refused.is_some() {
             return self.into_fates();
         }
         let fate = Fate::refused(reason);
-        for accepted in self.fates.iter_mut().filter(|fate| matches!(fate, Fate::Delivered(_))) {
-            *accepted = fate.clone();
-        }
+        self.settle(&fate);
         self.fates.resize(self.message.recipients.len(), fate);
         self.fates
     }
@@ -226,6 +243,17 @@ fn phase(command: Command) -> Phase {
         Command::Mail => Phase::Mail,
         Command::Rcpt(_) => Phase::Rcpt,
         Command::Data => Phase::Data,
-        Command::FinalDot => Phase::FinalDot,
+        Command::FinalDot | Command::FinalDotFor(_) => Phase::FinalDot,
     }
+}
+
+/// Whether RCPT was accepted and nothing more is known.
+fn is_accepted(fate: &Fate) -> bool {
+    matches!(fate, Fate::Delivered(reason) if matches!(**reason, Reason::Reply { to: Phase::Rcpt, .. }))
+}
+
+/// What the reply after the content means.
+fn final_fate(reason: Reason) -> Fate {
+    let good = matches!(&reason, Reason::Reply { to: Phase::FinalDot, reply } if reply.is_positive());
+    if good { Fate::Delivered(Arc::new(reason)) } else { Fate::refused(reason) }
 }

@@ -9,6 +9,8 @@ use super::Patience;
 pub struct Wishes {
     /// What EHLO says of us.
     pub hostname: String,
+    /// Whether it is LMTP (RFC 2033): each recipient has a reply of their own to the final dot.
+    pub lmtp: bool,
     /// Whether TLS is begun.
     pub tls: StartTls,
     /// How to authenticate, if the server wants it.
@@ -21,7 +23,13 @@ impl Wishes {
     /// Nothing but to be called so.
     #[must_use]
     pub fn new(hostname: impl Into<String>) -> Self {
-        Self { hostname: hostname.into(), tls: StartTls::Never, credentials: None, patience: Patience::default() }
+        Self {
+            hostname: hostname.into(),
+            lmtp: false,
+            tls: StartTls::Never,
+            credentials: None,
+            patience: Patience::default(),
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use std::io;
 use std::ops::Range;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use wasmail_smtp::client::{Client, ClientStep, Extensions, Fate, Outgoing, Phase, Reason, Wishes};
 use wasmail_spool::Message;
@@ -72,16 +71,13 @@ impl Link {
     /// Takes the greeting, says EHLO, and does whatever comes before the first message. With `implicit` TLS begins at the
     /// first octet.
     pub(super) async fn open(
-        stream: TcpStream,
+        stream: Stream,
         wishes: Wishes,
         implicit: bool,
         terms: Terms<'_>,
     ) -> Result<Self, Trouble> {
-        // Small groups of commands are to go at once; without it they only go later.
-        let _ = stream.set_nodelay(true);
         let client = if implicit { Client::over_tls(wishes, now()) } else { Client::new(wishes, now()) };
-        let (stream, input) = (Stream::Clear(stream), Box::new([0; READ_LEN]));
-        let mut link = Self { stream, client, input, unread: 0..0, ready: false, tls: None };
+        let mut link = Self { stream, client, input: Box::new([0; READ_LEN]), unread: 0..0, ready: false, tls: None };
         if implicit {
             link.shake_hands(terms).await?;
         }
