@@ -40,6 +40,8 @@ pub struct Outgoing {
     pub body: BodyType,
     /// Whether an address or the header is not ASCII, so that only a server with SMTPUTF8 may have it.
     pub smtputf8: bool,
+    /// Whether only servers may have it that will send it on under TLS alone (RFC 8689).
+    pub require_tls: bool,
 }
 
 /// What the driver has to do next.
@@ -309,6 +311,9 @@ impl Client {
         }
         if message.smtputf8 && !offered.smtputf8 {
             return Some(Reason::NeedsSmtpUtf8);
+        }
+        if message.require_tls && !(self.secured && offered.require_tls) {
+            return Some(Reason::NeedsRequireTls);
         }
         if message.body == BodyType::BinaryMime {
             return Some(Reason::NeedsBinaryMime);

@@ -34,6 +34,8 @@ pub(crate) const TLS_TWICE: &str = "503 5.5.1 TLS has begun already\r\n";
 pub(crate) const TLS_IN_TRANSACTION: &str = "503 5.5.1 A transaction is running\r\n";
 pub(crate) const INPUT_BEFORE_TLS: &str = "554 5.5.1 Input after STARTTLS, before TLS\r\n";
 pub(crate) const PEER_IN_TRANSACTION: &str = "503 5.5.1 A transaction is running\r\n";
+/// To the end of the data, when each recipient is answered after it (draft-hall-prdr).
+pub(crate) const ANSWERS_FOLLOW: &str = "353 An answer for each recipient follows, and one for all\r\n";
 pub(crate) const AUTHENTICATED: &str = "235 2.7.0 Authenticated\r\n";
 pub(crate) const AUTH_FAILED: &str = "535 5.7.8 Authentication failed\r\n";
 pub(crate) const AUTH_FOR_ANOTHER: &str = "535 5.7.8 Nobody acts for another here\r\n";
@@ -97,7 +99,11 @@ pub(crate) fn helo(hostname: &str) -> Text {
 
 /// What EHLO lists beyond what it always does.
 pub(crate) struct Extensions {
+    /// Whether each recipient has a reply of its own anyway.
+    pub(crate) lmtp: bool,
     pub(crate) starttls: bool,
+    /// Whether TLS has begun.
+    pub(crate) tls: bool,
     pub(crate) chunking: Chunking,
     /// The mechanisms of AUTH.
     pub(crate) auth: Option<String>,
@@ -114,6 +120,13 @@ pub(crate) struct Extensions {
 pub(crate) fn ehlo(hostname: &str, limits: &Limits, extensions: &Extensions) -> Text {
     let size = limits.message_size;
     let mut text = format!("250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n");
+    text.push_str(&format!("250-LIMITS RCPTMAX={}\r\n", limits.recipients));
+    if !extensions.lmtp {
+        text.push_str("250-PRDR\r\n");
+    }
+    if extensions.tls {
+        text.push_str("250-REQUIRETLS\r\n");
+    }
     text.push_str(match extensions.chunking {
         Chunking::Off => "",
         Chunking::Text => "250-CHUNKING\r\n",

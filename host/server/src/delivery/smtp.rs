@@ -82,6 +82,10 @@ impl Smtp {
     /// Another place is tried where a connection does not come about, or ends before the final dot was sent: then nobody
     /// can have the message yet. Whatever else a server says stands.
     pub(super) async fn carry(&self, places: &[Place], message: &Message, recipients: &[usize]) -> Vec<Delivered> {
+        // Whose certificate is not good cannot be trusted with a message that wants TLS all the way (RFC 8689 §4.2.1).
+        let verified = |place: &Place| Place { security: Security::Verified, ..place.clone() };
+        let verified: Vec<_> = if requires_tls(message) { places.iter().map(verified).collect() } else { Vec::new() };
+        let places = if verified.is_empty() { places } else { &verified };
         let mut tally = Tally::new(recipients);
         // What was settled before the time was up stays so.
         let in_time = timeout(ATTEMPT_MAX, self.attempt(places, message, &mut tally)).await;
@@ -260,6 +264,11 @@ impl Idle {
     }
 }
 
+/// Whether its sender wants it under TLS all the way.
+fn requires_tls(message: &Message) -> bool {
+    message.envelope().parameters.iter().any(|parameter| parameter.keyword() == "REQUIRETLS")
+}
+
 /// The message as the client machine wants to know it.
 async fn outgoing(message: &Message, recipients: &[usize], link: &Link) -> io::Result<Outgoing> {
     let envelope = message.envelope();
@@ -270,6 +279,7 @@ async fn outgoing(message: &Message, recipients: &[usize], link: &Link) -> io::R
         size: message.header().len() as u64 + message.body().len(),
         body: envelope.body,
         smtputf8: false,
+        require_tls: requires_tls(message),
     };
     let smtputf8 = envelope.smtputf8 && (!is_ascii(&outgoing) || !message.header().is_ascii());
     // A server that does not offer 8BITMIME gets what is 7-bit in fact, whatever the client called it.

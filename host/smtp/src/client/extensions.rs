@@ -17,6 +17,8 @@ pub struct Extensions {
     pub smtputf8: bool,
     /// `STARTTLS` (RFC 3207).
     pub starttls: bool,
+    /// `REQUIRETLS` (RFC 8689).
+    pub require_tls: bool,
     /// `AUTH` with the mechanism PLAIN (RFC 4616).
     pub auth_plain: bool,
     /// `AUTH` with the mechanism LOGIN, which no standard knows.
@@ -37,6 +39,7 @@ impl Extensions {
                 "PIPELINING" => extensions.pipelining = true,
                 "8BITMIME" => extensions.eight_bit_mime = true,
                 "SMTPUTF8" => extensions.smtputf8 = true,
+                "REQUIRETLS" => extensions.require_tls = true,
                 "STARTTLS" => extensions.starttls = true,
                 "AUTH" => extensions.read_mechanisms(argument),
                 _ => {}

@@ -45,6 +45,7 @@ impl Fate {
             Reason::TooLarge { .. }
             | Reason::Needs8BitMime
             | Reason::NeedsBinaryMime
+            | Reason::NeedsRequireTls
             | Reason::NeedsSmtpUtf8
             | Reason::BareLineEnd(_) => true,
         };
@@ -142,6 +143,8 @@ pub enum Reason {
     Needs8BitMime,
     /// Content of any octets, which DATA cannot carry.
     NeedsBinaryMime,
+    /// It may be sent on under TLS alone, which the server does not promise (RFC 8689 §5).
+    NeedsRequireTls,
     /// An address or the header is not ASCII, and the server does not offer SMTPUTF8 (RFC 6531 §3.5).
     NeedsSmtpUtf8,
     /// The content cannot be sent as it is.
@@ -160,6 +163,9 @@ impl fmt::Display for Reason {
             Self::InTheClear => f.write_str("4.7.11 the password is not shown without TLS"),
             Self::NoMechanism => f.write_str("4.7.4 the server offers no mechanism of AUTH that is known here"),
             Self::TooLarge { max } => write!(f, "5.3.4 the next hop takes no more than {max} octets"),
+            Self::NeedsRequireTls => {
+                f.write_str("5.7.30 the sender requires TLS all the way, which the server does not offer")
+            }
             Self::NeedsBinaryMime => f.write_str("5.6.3 binary content, which cannot be sent on"),
             Self::Needs8BitMime => f.write_str("5.6.3 8-bit content, and the next hop does not offer 8BITMIME"),
             Self::NeedsSmtpUtf8 => f.write_str("5.6.7 the next hop does not offer SMTPUTF8"),

@@ -12,6 +12,7 @@ fn message(recipients: &[&str]) -> Outgoing {
         size: 5,
         body: BodyType::SevenBit,
         smtputf8: false,
+        require_tls: false,
     }
 }
 
@@ -462,4 +463,26 @@ fn a_server_that_knows_no_lmtp_is_not_spoken_with() {
     dialogue.server("220 mx.example\r\n");
     let step = dialogue.server("500 5.5.1 what?\r\n");
     assert!(matches!(step, ClientStep::Refused(_)), "{step:?}");
+}
+
+#[test]
+fn what_is_for_tls_alone_goes_where_that_is_promised_and_under_tls_only() {
+    let offers = "250-mx.example\r\n250-PIPELINING\r\n250 REQUIRETLS\r\n";
+    let require = Outgoing { require_tls: true, ..message(&["b@example.org"]) };
+    let begun = |over_tls: bool, offers: &str| {
+        let now = Instant::now();
+        let wishes = Wishes::new("us.example");
+        let client = if over_tls { Client::over_tls(wishes, now) } else { Client::new(wishes, now) };
+        let mut dialogue = Dialogue { client, now };
+        dialogue.server("220 mx.example\r\n");
+        assert_eq!(dialogue.server(offers), ClientStep::Ready);
+        dialogue.sent();
+        dialogue.client.send(require.clone(), now);
+        dialogue
+    };
+    assert!(begun(true, offers).sent().starts_with("MAIL FROM:<a@example.org> REQUIRETLS\r\n"));
+    for (over_tls, offers) in [(false, offers), (true, OFFERS)] {
+        let step = begun(over_tls, offers).step();
+        assert!(short(&step)[0].starts_with("-5.7.30 "), "{step:?}");
+    }
 }

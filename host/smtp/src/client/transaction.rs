@@ -103,6 +103,9 @@ impl Transaction {
         if self.message.smtputf8 {
             out.write_all(b" SMTPUTF8")?;
         }
+        if self.message.require_tls {
+            out.write_all(b" REQUIRETLS")?;
+        }
         out.write_all(b"\r\n")
     }
 

@@ -66,6 +66,10 @@ pub struct Mail {
     pub body: BodyType,
     /// `SMTPUTF8` (RFC 6531).
     pub smtputf8: bool,
+    /// `REQUIRETLS` (RFC 8689).
+    pub require_tls: bool,
+    /// `PRDR` (draft-hall-prdr).
+    pub prdr: bool,
     /// `HOLDFOR=` or `HOLDUNTIL=` (RFC 4865).
     pub hold: Option<Hold>,
     /// `MT-PRIORITY=` (RFC 6710), from -9 to 9.
@@ -262,6 +266,8 @@ impl Mail {
             size: None,
             body,
             smtputf8: false,
+            require_tls: false,
+            prdr: false,
             hold: None,
             priority: None,
         };
@@ -286,7 +292,11 @@ impl Mail {
             ("MT-PRIORITY", Some(value)) => self.priority = Some(submission::priority(value).ok_or(BAD_VALUE)?),
             ("HOLDFOR" | "HOLDUNTIL" | "MT-PRIORITY", None) => return Err(BAD_VALUE),
             ("SMTPUTF8", None) => self.smtputf8 = true,
-            ("SMTPUTF8", Some(_)) => return Err(CommandError::Parameter(ParameterError::Value)),
+            ("REQUIRETLS", None) => self.require_tls = true,
+            ("PRDR", None) => self.prdr = true,
+            ("SMTPUTF8" | "REQUIRETLS" | "PRDR", Some(_)) => {
+                return Err(CommandError::Parameter(ParameterError::Value));
+            }
             _ => return Err(CommandError::UnknownParameter),
         }
         if self.parameters.iter().any(|other| other.keyword() == parameter.keyword()) {

@@ -3,7 +3,7 @@
 use wasmail_mail::Dispositions;
 use wasmail_policy::{Decision, Denial, Fate, Hook, ReplyText, Subject, Verdict};
 
-use super::{CommitFailure, Now, Session, State};
+use super::{CommitFailure, Kind, Now, Session, State};
 use crate::replies::{self, Extensions};
 
 impl Session {
@@ -108,6 +108,8 @@ impl Session {
         let future_release = self.holds_mail().then_some(self.wall);
         let priority = self.is_for_users();
         let extensions = Extensions {
+            lmtp: self.config.kind == Kind::Lmtp,
+            tls: self.context.connection.tls.is_some(),
             future_release,
             priority,
             starttls: self.offers_tls(),

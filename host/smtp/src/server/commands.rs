@@ -159,6 +159,10 @@ impl Session {
         if mail.body == BodyType::BinaryMime && self.config.chunking != Chunking::Binary {
             return self.bad_command(CommandError::BinaryNotOffered);
         }
+        let needless = mail.prdr && self.config.kind == Kind::Lmtp;
+        if needless || (mail.require_tls && self.context.connection.tls.is_none()) {
+            return self.bad_command(CommandError::UnknownParameter);
+        }
         if (mail.hold.is_some() && !self.holds_mail()) || (mail.priority.is_some() && !self.is_for_users()) {
             return self.bad_command(CommandError::UnknownParameter);
         }

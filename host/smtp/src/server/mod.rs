@@ -284,12 +284,19 @@ impl Session {
 
     /// Answers a message: in LMTP once for each recipient that was accepted (RFC 2033 §4.2).
     fn answer_message(&mut self, reply: &str) {
+        let facts = self.context.transaction.as_ref().map(|transaction| &transaction.facts);
+        let recipients = facts.map_or(0, |facts| facts.recipient_counts.accepted);
+        let each = facts.is_some_and(|facts| facts.parameters.iter().any(|parameter| parameter.keyword() == "PRDR"));
+        let before = match self.config.kind {
+            Kind::Lmtp => recipients.saturating_sub(1),
+            Kind::Smtp | Kind::Submission if each => {
+                self.output.extend_from_slice(replies::ANSWERS_FOLLOW.as_bytes());
+                recipients
+            }
+            Kind::Smtp | Kind::Submission => 0,
+        };
+        (0..before).for_each(|_| self.output.extend_from_slice(reply.as_bytes()));
         self.say(reply);
-        if self.config.kind == Kind::Lmtp {
-            let counts = self.context.transaction.as_ref().map(|transaction| transaction.facts.recipient_counts);
-            let others = counts.map_or(0, |counts| counts.accepted.saturating_sub(1));
-            (0..others).for_each(|_| self.output.extend_from_slice(reply.as_bytes()));
-        }
     }
 
     /// Ends the transaction, if there is one: everybody hears of it, then it is gone.
