@@ -13,7 +13,7 @@ mod wishes;
 
 use std::time::Instant;
 
-use wasmail_mail::{BodyType, ForwardPath, ReversePath};
+use wasmail_mail::{BodyType, Parameter, Recipient, ReversePath};
 
 pub use content::BareLineEnd;
 pub use extensions::Extensions;
@@ -33,7 +33,9 @@ pub struct Outgoing {
     /// Where failure notices go.
     pub reverse_path: ReversePath,
     /// Who is to have it; at least one.
-    pub recipients: Vec<ForwardPath>,
+    pub recipients: Vec<Recipient>,
+    /// The parameters that the sender gave with MAIL. What the server has use for goes with it; so do those of the recipients.
+    pub parameters: Vec<Parameter>,
     /// Size of the content in octets, dots not doubled.
     pub size: u64,
     /// How the content is encoded. A server without 8BITMIME is sent 7-bit content only.

@@ -119,7 +119,8 @@ pub(crate) struct Extensions {
 /// The answer to EHLO, with the extensions that are offered.
 pub(crate) fn ehlo(hostname: &str, limits: &Limits, extensions: &Extensions) -> Text {
     let size = limits.message_size;
-    let mut text = format!("250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n");
+    let mut text =
+        format!("250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n");
     text.push_str(&format!("250-LIMITS RCPTMAX={}\r\n", limits.recipients));
     if !extensions.lmtp {
         text.push_str("250-PRDR\r\n");

@@ -272,10 +272,11 @@ fn requires_tls(message: &Message) -> bool {
 /// The message as the client machine wants to know it.
 async fn outgoing(message: &Message, recipients: &[usize], link: &Link) -> io::Result<Outgoing> {
     let envelope = message.envelope();
-    let to = recipients.iter().filter_map(|at| envelope.recipients.get(*at)).map(|to| to.path.clone());
+    let to = recipients.iter().filter_map(|at| envelope.recipients.get(*at)).cloned();
     let outgoing = Outgoing {
         reverse_path: envelope.reverse_path.clone(),
         recipients: to.collect(),
+        parameters: envelope.parameters.clone(),
         size: message.header().len() as u64 + message.body().len(),
         body: envelope.body,
         smtputf8: false,
@@ -292,7 +293,7 @@ async fn outgoing(message: &Message, recipients: &[usize], link: &Link) -> io::R
 }
 
 fn is_ascii(outgoing: &Outgoing) -> bool {
-    let mailboxes = outgoing.recipients.iter().map(|to| to.mailbox()).chain([outgoing.reverse_path.mailbox()]);
+    let mailboxes = outgoing.recipients.iter().map(|to| to.path.mailbox()).chain([outgoing.reverse_path.mailbox()]);
     mailboxes.flatten().all(wasmail_mail::Mailbox::is_ascii)
 }
 

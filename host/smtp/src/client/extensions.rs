@@ -1,5 +1,7 @@
 //! What a server offers in its reply to EHLO (RFC 5321 §4.1.1.1).
 
+use wasmail_mail::Parameter;
+
 use super::RemoteReply;
 
 /// The extensions of a server that we make use of. None after HELO.
@@ -17,6 +19,10 @@ pub struct Extensions {
     pub smtputf8: bool,
     /// `STARTTLS` (RFC 3207).
     pub starttls: bool,
+    /// `DSN` (RFC 3461).
+    pub dsn: bool,
+    /// `MT-PRIORITY` (RFC 6710).
+    pub mt_priority: bool,
     /// `REQUIRETLS` (RFC 8689).
     pub require_tls: bool,
     /// `AUTH` with the mechanism PLAIN (RFC 4616).
@@ -39,6 +45,8 @@ impl Extensions {
                 "PIPELINING" => extensions.pipelining = true,
                 "8BITMIME" => extensions.eight_bit_mime = true,
                 "SMTPUTF8" => extensions.smtputf8 = true,
+                "DSN" => extensions.dsn = true,
+                "MT-PRIORITY" => extensions.mt_priority = true,
                 "REQUIRETLS" => extensions.require_tls = true,
                 "STARTTLS" => extensions.starttls = true,
                 "AUTH" => extensions.read_mechanisms(argument),
@@ -46,6 +54,16 @@ impl Extensions {
             }
         }
         extensions
+    }
+
+    /// Whether a parameter of MAIL or RCPT that a sender gave us is for the next server, too.
+    pub(super) fn pass_on(&self, parameter: &Parameter) -> bool {
+        match parameter.keyword() {
+            "RET" | "ENVID" | "NOTIFY" | "ORCPT" => self.dsn,
+            "MT-PRIORITY" => self.mt_priority,
+            // The others say how we are to take the message, or are made anew.
+            _ => false,
+        }
     }
 
     fn read_mechanisms(&mut self, list: &str) {

@@ -2,13 +2,19 @@ use std::time::Duration;
 
 use super::*;
 use proptest::prelude::*;
+use wasmail_mail::ForwardPath;
 
 const OFFERS: &str = "250-mx.example hello\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n";
+
+fn recipient(to: &str) -> Recipient {
+    Recipient { path: ForwardPath::parse(&format!("<{to}>")).unwrap(), parameters: Vec::new() }
+}
 
 fn message(recipients: &[&str]) -> Outgoing {
     Outgoing {
         reverse_path: ReversePath::parse("<a@example.org>").unwrap(),
-        recipients: recipients.iter().map(|to| ForwardPath::parse(&format!("<{to}>")).unwrap()).collect(),
+        recipients: recipients.iter().map(|to| recipient(to)).collect(),
+        parameters: Vec::new(),
         size: 5,
         body: BodyType::SevenBit,
         smtputf8: false,
@@ -485,4 +491,22 @@ fn what_is_for_tls_alone_goes_where_that_is_promised_and_under_tls_only() {
         let step = begun(over_tls, offers).step();
         assert!(short(&step)[0].starts_with("-5.7.30 "), "{step:?}");
     }
+}
+
+#[test]
+fn what_the_sender_wants_to_hear_is_passed_on_to_servers_that_know_about_it() {
+    let parameter = |text: &str| Parameter::parse(text).unwrap();
+    let mut message = message(&["b@example.org"]);
+    message.parameters = ["RET=HDRS", "ENVID=QQ1", "SIZE=9", "MT-PRIORITY=3", "HOLDFOR=60"].map(parameter).into();
+    message.recipients[0].parameters = ["NOTIFY=SUCCESS,DELAY", "ORCPT=rfc822;x@y.example"].map(parameter).into();
+    let sent = |offers: &str| {
+        let mut dialogue = Dialogue::greeted(offers);
+        dialogue.client.send(message.clone(), dialogue.now);
+        dialogue.sent()
+    };
+    let offers = "250-mx.example\r\n250-PIPELINING\r\n250-DSN\r\n250 MT-PRIORITY MIXER\r\n";
+    let expected = "MAIL FROM:<a@example.org> RET=HDRS ENVID=QQ1 MT-PRIORITY=3\r\n\
+                    RCPT TO:<b@example.org> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;x@y.example\r\nDATA\r\n";
+    assert_eq!(sent(offers), expected);
+    assert_eq!(sent(OFFERS), "MAIL FROM:<a@example.org> SIZE=5\r\nRCPT TO:<b@example.org>\r\nDATA\r\n");
 }

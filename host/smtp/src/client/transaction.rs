@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::Arc;
 
-use wasmail_mail::BodyType;
+use wasmail_mail::{BodyType, Parameter, Recipient};
 
 use super::{Extensions, Fate, Outgoing, Phase, Reason, RemoteReply};
 
@@ -86,7 +86,7 @@ impl Transaction {
         let _ = match command {
             Command::Rset => out.write_all(b"RSET\r\n"),
             Command::Mail => self.write_mail(out),
-            Command::Rcpt(at) => write!(out, "RCPT TO:{}\r\n", self.message.recipients[at]),
+            Command::Rcpt(at) => self.write_rcpt(&self.message.recipients[at], out),
             Command::Data => out.write_all(b"DATA\r\n"),
             Command::FinalDot | Command::FinalDotFor(_) => Ok(()),
         };
@@ -105,6 +105,18 @@ impl Transaction {
         }
         if self.message.require_tls {
             out.write_all(b" REQUIRETLS")?;
+        }
+        self.pass_on(&self.message.parameters, out)
+    }
+
+    fn write_rcpt(&self, recipient: &Recipient, out: &mut Vec<u8>) -> std::io::Result<()> {
+        write!(out, "RCPT TO:{}", recipient.path)?;
+        self.pass_on(&recipient.parameters, out)
+    }
+
+    fn pass_on(&self, parameters: &[Parameter], out: &mut Vec<u8>) -> std::io::Result<()> {
+        for parameter in parameters.iter().filter(|parameter| self.extensions.pass_on(parameter)) {
+            write!(out, " {parameter}")?;
         }
         out.write_all(b"\r\n")
     }

@@ -1,5 +1,6 @@
 //! Parses command lines (RFC 5321 §4.1) into values that cannot hold nonsense.
 
+mod dsn;
 pub(crate) mod peer;
 mod submission;
 
@@ -292,6 +293,9 @@ impl Mail {
             ("MT-PRIORITY", Some(value)) => self.priority = Some(submission::priority(value).ok_or(BAD_VALUE)?),
             ("HOLDFOR" | "HOLDUNTIL" | "MT-PRIORITY", None) => return Err(BAD_VALUE),
             ("SMTPUTF8", None) => self.smtputf8 = true,
+            ("RET", Some(value)) if dsn::is_ret(value) => {}
+            ("ENVID", Some(value)) if dsn::is_envid(value) => {}
+            ("RET" | "ENVID", _) => return Err(BAD_VALUE),
             ("REQUIRETLS", None) => self.require_tls = true,
             ("PRDR", None) => self.prdr = true,
             ("SMTPUTF8" | "REQUIRETLS" | "PRDR", Some(_)) => {
@@ -313,7 +317,7 @@ fn size(value: &str) -> Option<u64> {
     digits.then(|| value.parse().unwrap_or(u64::MAX))
 }
 
-/// No extension that we offer has parameters of RCPT.
+/// The parameters are those of DSN.
 fn rcpt(argument: &str, path_max: usize) -> Result<Recipient, CommandError> {
     let rest = strip_keyword(argument, "TO:").ok_or(CommandError::RcptSyntax)?;
     let (path, rest) = split_path(rest).ok_or(CommandError::RcptSyntax)?;
@@ -322,7 +326,18 @@ fn rcpt(argument: &str, path_max: usize) -> Result<Recipient, CommandError> {
     }
     let path = ForwardPath::parse(path).map_err(CommandError::ForwardPath)?;
     let parameters = parameters(rest)?;
-    if parameters.is_empty() { Ok(Recipient { path, parameters }) } else { Err(CommandError::UnknownParameter) }
+    for (at, parameter) in parameters.iter().enumerate() {
+        match (parameter.keyword(), parameter.value()) {
+            ("NOTIFY", Some(value)) if dsn::is_notify(value) => {}
+            ("ORCPT", Some(value)) if dsn::is_orcpt(value) => {}
+            ("NOTIFY" | "ORCPT", _) => return Err(BAD_VALUE),
+            _ => return Err(CommandError::UnknownParameter),
+        }
+        if parameters[..at].iter().any(|other| other.keyword() == parameter.keyword()) {
+            return Err(CommandError::TwiceTheParameter);
+        }
+    }
+    Ok(Recipient { path, parameters })
 }
 
 /// Strips `FROM:` or `TO:`, and the space after it that RFC 5321 §3.3 forbids and many programs send.
@@ -502,9 +517,11 @@ mod tests {
     }
 
     #[test]
-    fn rcpt_takes_no_parameters() {
+    fn rcpt_takes_the_parameters_of_dsn() {
         assert!(matches!(parse("RCPT TO:<postmaster>"), Ok(Command::Rcpt(_))));
-        assert_eq!(parse("RCPT TO:<a@b> NOTIFY=NEVER"), Err(CommandError::UnknownParameter));
+        assert_eq!(parse("RCPT TO:<a@b> FOO=1"), Err(CommandError::UnknownParameter));
+        assert_eq!(parse("RCPT TO:<a@b> NOTIFY=x"), Err(BAD_VALUE));
+        assert!(matches!(parse("RCPT TO:<a@b> notify=NEVER"), Ok(Command::Rcpt(to)) if to.parameters.len() == 1));
         assert_eq!(parse("RCPT TO:<>"), Err(CommandError::ForwardPath(AddressError::EmptyPath)));
         assert_eq!(parse("RCPT FROM:<a@b>"), Err(CommandError::RcptSyntax));
     }

@@ -224,6 +224,10 @@ impl Session {
         if self.chunks.is_some() {
             return self.error(replies::CHUNKS_HAVE_BEGUN);
         }
+        let extended = self.context.connection.hello.as_ref().is_some_and(|hello| hello.verb.is_extended());
+        if !extended && !recipient.parameters.is_empty() {
+            return self.error(replies::EXTENSION_UNDER_HELO);
+        }
         let facts = &mut transaction.facts;
         if !recipient.path.mailbox().is_none_or(Mailbox::is_ascii) && !facts.smtputf8 {
             return self.error(replies::RECIPIENT_NEEDS_UTF8);
