@@ -6,7 +6,7 @@ use crate::body::BodyFile;
 use crate::error::CommitError;
 use crate::frame::{Kind, Payload};
 use crate::index::{Index, Live, Place};
-use crate::record::{self, BodyPlace};
+use crate::record::{self, BodyPlace, Outcomes};
 use crate::segment;
 use crate::shared::{Counters, Shared};
 use crate::storage::Folder;
@@ -46,6 +46,7 @@ pub(crate) enum Change {
         priority: i8,
         body: BodyPlace,
         file: Option<Arc<BodyFile>>,
+        settles: Option<Outcomes>,
     },
     States {
         id: SpoolId,
@@ -285,9 +286,10 @@ impl Committer {
 
     fn apply_one(&self, index: &mut Index, change: Change, place: Place) {
         match change {
-            Change::Accept { id, recipients, route, priority, body, file } => {
+            Change::Accept { id, recipients, route, priority, body, file, settles } => {
                 file.iter().for_each(|file| file.keep());
                 index.put(id, Live { place, recipients, body, route, priority });
+                settles.into_iter().for_each(|other| index.set_states(other.id, other.states));
             }
             Change::States { id, states } => index.set_states(id, states),
             Change::Move { id, live } => {
@@ -310,7 +312,8 @@ impl Committer {
 
     fn receipt(&self, change: &Change) -> Receipt {
         match change {
-            Change::Accept { id, .. } => {
+            // What settles another's fate stays, whoever has gone: nobody else will send it again.
+            Change::Accept { id, settles: None, .. } => {
                 Receipt(Some(Withdrawal { id: *id, shared: Arc::downgrade(&self.shared), orders: self.sender.clone() }))
             }
             _ => Receipt(None),

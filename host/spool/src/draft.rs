@@ -3,7 +3,7 @@
 use crate::body::{Body, BodyFile, CHUNK_LEN, Large, blocking};
 use crate::committer::{Change, Order, Request};
 use crate::error::CommitError;
-use crate::record::{Accepted, BodyPlace};
+use crate::record::{Accepted, BodyPlace, Outcomes};
 use crate::shared::Shared;
 use crate::spool::Committing;
 use crate::{Deferral, RecipientState, SpoolId};
@@ -219,6 +219,26 @@ impl SealedDraft {
     /// [`CommitError::Full`] when the disk or the spool is full (answer 452); [`CommitError::Io`] otherwise (answer
     /// 451). The spool doesn't have the message then.
     pub async fn commit(self, envelope: Envelope, header: Bytes) -> Result<SpoolId, CommitError> {
+        self.write(envelope, header, None).await
+    }
+
+    /// Makes a message durable that tells of another's fate, and the new states of that one's recipients with it, by their position
+    /// in its envelope: after a crash both are there or neither. It is not withdrawn, whoever stops waiting.
+    ///
+    /// # Errors
+    /// As [`SealedDraft::commit`]; the states are as they were then.
+    pub async fn commit_settling(
+        self,
+        envelope: Envelope,
+        header: Bytes,
+        id: SpoolId,
+        states: Vec<(usize, RecipientState)>,
+    ) -> Result<SpoolId, CommitError> {
+        let states = states.into_iter().map(|(position, state)| (position, state.bounded())).collect();
+        self.write(envelope, header, Some(Outcomes { id, states })).await
+    }
+
+    async fn write(self, envelope: Envelope, header: Bytes, settles: Option<Outcomes>) -> Result<SpoolId, CommitError> {
         if envelope.recipients.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a message needs a recipient").into());
         }
@@ -234,9 +254,10 @@ impl SealedDraft {
             recipients: recipients.clone(),
             header_len: header.len(),
             body,
+            settles: settles.clone(),
         };
         let payload = accepted.encode(header, self.body.in_memory())?;
-        let change = Change::Accept { id: self.id, recipients, route, priority, body, file };
+        let change = Change::Accept { id: self.id, recipients, route, priority, body, file, settles };
         self.committing.write(|reply| Order::Write(Request { payload, change, reply: Some(reply) })).await?;
         Ok(self.id)
     }

@@ -20,8 +20,13 @@ pub enum RecipientState {
     Deferred(Deferral),
     /// Delivered, or the next hop has taken responsibility.
     Delivered,
-    /// Given up.
+    /// Given up, and the operator has to see to it.
     Failed {
+        /// The last reply of the next hop, or why it could not be asked.
+        reply: String,
+    },
+    /// Given up, and the sender has been told, or does not want to be.
+    Bounced {
         /// The last reply of the next hop, or why it could not be asked.
         reply: String,
     },
@@ -42,13 +47,15 @@ impl RecipientState {
     /// Whether nothing is left to do.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Delivered | Self::Failed { .. })
+        matches!(self, Self::Delivered | Self::Failed { .. } | Self::Bounced { .. })
     }
 
     /// The same with a reply of at most [`REPLY_MAX`] octets.
     pub(crate) fn bounded(mut self) -> Self {
-        if let Self::Failed { reply } | Self::Held { reason: reply } | Self::Deferred(Deferral { reply, .. }) =
-            &mut self
+        if let Self::Failed { reply }
+        | Self::Bounced { reply }
+        | Self::Held { reason: reply }
+        | Self::Deferred(Deferral { reply, .. }) = &mut self
         {
             reply.truncate(reply.floor_char_boundary(REPLY_MAX));
         }

@@ -36,6 +36,8 @@ pub(crate) struct Accepted {
     pub(crate) recipients: Vec<RecipientState>,
     pub(crate) header_len: usize,
     pub(crate) body: BodyPlace,
+    /// What this message tells of another's recipients: both are known, or neither.
+    pub(crate) settles: Option<Outcomes>,
 }
 
 /// Where a body lies.
@@ -73,6 +75,8 @@ struct AcceptedDto {
     recipients: Vec<StateDto>,
     header_len: usize,
     body: BodyPlace,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    settles: Option<OutcomesDto>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,6 +92,7 @@ enum StateDto {
     Deferred { attempts: u32, next_attempt_ms: u64, reply: String },
     Delivered,
     Failed { reply: String },
+    Bounced { reply: String },
     Held { reason: String },
 }
 
@@ -118,6 +123,7 @@ impl Accepted {
             recipients,
             header_len: self.header_len,
             body: self.body,
+            settles: self.settles.as_ref().map(OutcomesDto::from),
         };
         let mut meta = vec![0; 4];
         serde_json::to_writer(&mut meta, &dto)?;
@@ -156,6 +162,7 @@ impl Accepted {
             recipients,
             header_len: dto.header_len,
             body: dto.body,
+            settles: dto.settles.map(Outcomes::from),
         })
     }
 
@@ -169,15 +176,25 @@ impl Accepted {
 
 impl Outcomes {
     pub(crate) fn encode(&self) -> io::Result<Payload> {
-        let states = self.states.iter().map(|(position, state)| (*position, state.into())).collect();
-        let dto = OutcomesDto { id: self.id.as_u64(), states };
-        Payload::new(vec![serde_json::to_vec(&dto)?.into()])
+        Payload::new(vec![serde_json::to_vec(&OutcomesDto::from(self))?.into()])
     }
 
     pub(crate) fn decode(payload: &[u8]) -> io::Result<Self> {
-        let dto: OutcomesDto = serde_json::from_slice(payload)?;
+        Ok(serde_json::from_slice::<OutcomesDto>(payload)?.into())
+    }
+}
+
+impl From<&Outcomes> for OutcomesDto {
+    fn from(outcomes: &Outcomes) -> Self {
+        let states = outcomes.states.iter().map(|(position, state)| (*position, state.into())).collect();
+        Self { id: outcomes.id.as_u64(), states }
+    }
+}
+
+impl From<OutcomesDto> for Outcomes {
+    fn from(dto: OutcomesDto) -> Self {
         let states = dto.states.into_iter().map(|(position, state)| (position, state.into())).collect();
-        Ok(Self { id: SpoolId::from_u64(dto.id), states })
+        Self { id: SpoolId::from_u64(dto.id), states }
     }
 }
 
@@ -201,6 +218,7 @@ impl From<&RecipientState> for StateDto {
             RecipientState::Pending => Self::Pending,
             RecipientState::Delivered => Self::Delivered,
             RecipientState::Failed { reply } => Self::Failed { reply: reply.clone() },
+            RecipientState::Bounced { reply } => Self::Bounced { reply: reply.clone() },
             RecipientState::Held { reason } => Self::Held { reason: reason.clone() },
             RecipientState::Deferred(deferral) => Self::Deferred {
                 attempts: deferral.attempts,
@@ -217,6 +235,7 @@ impl From<StateDto> for RecipientState {
             StateDto::Pending => Self::Pending,
             StateDto::Delivered => Self::Delivered,
             StateDto::Failed { reply } => Self::Failed { reply },
+            StateDto::Bounced { reply } => Self::Bounced { reply },
             StateDto::Held { reason } => Self::Held { reason },
             StateDto::Deferred { attempts, next_attempt_ms, reply } => {
                 Self::Deferred(Deferral { attempts, next_attempt: from_ms(next_attempt_ms), reply })
@@ -252,6 +271,10 @@ mod tests {
             envelope,
             header_len: 9,
             body: BodyPlace::Inline { len: 4 },
+            settles: Some(Outcomes {
+                id: SpoolId::from_u64(3),
+                states: vec![(1, RecipientState::Bounced { reply: "550 no".to_owned() })],
+            }),
         };
         let payload = accepted.encode("A: \0\u{ff}\r\n\r".into(), "body".into()).unwrap();
         let (read, header, body) = Accepted::decode(&payload.parts.concat().into()).unwrap();

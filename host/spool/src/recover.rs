@@ -149,8 +149,10 @@ impl Journal {
                 let (accepted, ..) = Accepted::decode(&frame.payload)?;
                 let route = accepted.envelope.handling.route.map(Arc::from);
                 let priority = accepted.envelope.handling.priority;
+                let settles = accepted.settles;
                 let live = Live { place, recipients: accepted.recipients, body: accepted.body, route, priority };
                 self.index.put(accepted.id, live);
+                settles.into_iter().for_each(|other| self.index.set_states(other.id, other.states));
                 accepted.id
             }
             Kind::Outcomes => {

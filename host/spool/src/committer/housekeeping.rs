@@ -111,7 +111,8 @@ impl Committer {
         let (live, reader) = located.ok_or(io::ErrorKind::NotFound)?;
         let frame = reader.read(live.place.offset)?;
         let (accepted, header, body) = Accepted::decode(&frame.payload)?;
-        let payload = Accepted { recipients: live.recipients.clone(), ..accepted }.encode(header, body)?;
+        let payload =
+            Accepted { recipients: live.recipients.clone(), settles: None, ..accepted }.encode(header, body)?;
         Ok(Request { payload, change: Change::Move { id, live }, reply: None })
     }
 

@@ -41,6 +41,13 @@ async fn live(spool: &Spool, ledger: &Ledger) {
         ledger.finish(spool, id).await;
     }
     ledger.record(spool, old, deferred(2)).await;
+    let bounced = RecipientState::Bounced { reply: "550 5.1.1 nobody".to_owned() };
+    ledger.tell(spool, 37, 300, together[0], bounced.clone()).await;
+    ledger.tell(spool, 38, 900, old, bounced).await;
+    for number in 41..47 {
+        let id = ledger.commit(spool, number, 590).await;
+        ledger.finish(spool, id).await;
+    }
     for id in together.into_iter().skip(1) {
         ledger.finish(spool, id).await;
     }
@@ -163,6 +170,6 @@ async fn an_undisturbed_life_owes_what_it_promised() {
     let (sim, ledger) = (Sim::sound(), Ledger::default());
     let (spool, _) = Spool::open_on(Arc::new(sim), tiny()).unwrap();
     live(&spool, &ledger).await;
-    assert_eq!(ledger.owed(), 4, "0, 2, one of the three together, and 40");
+    assert_eq!(ledger.owed(), 6, "0, 2, one of the three together, the two that tell of fates, and 40");
     assert!(spool.stats().moved >= 4 && spool.stats().segments < 6, "{:?}", spool.stats());
 }

@@ -51,6 +51,8 @@ struct Entry {
     finished: Promise,
     /// The last state of the first recipient that was promised, and those that were tried after.
     states: Vec<RecipientState>,
+    /// Of whose first recipient it tells what.
+    tells: Option<(SpoolId, RecipientState)>,
 }
 
 /// What was promised so far. Clones are the same one.
@@ -72,16 +74,53 @@ impl Ledger {
     }
 
     pub(super) async fn try_commit(&self, spool: &Spool, number: u32, length: usize) -> Result<SpoolId, CommitError> {
+        self.write(spool, number, length, None).await
+    }
+
+    /// Commits a message that tells what became of another's first recipient.
+    pub(super) async fn tell(
+        &self,
+        spool: &Spool,
+        number: u32,
+        length: usize,
+        of: Option<SpoolId>,
+        state: RecipientState,
+    ) {
+        let Some(of) = of else { return };
+        self.update(of, |entry| entry.states.push(state.clone()));
+        if self.write(spool, number, length, Some((of, state.clone()))).await.is_ok() {
+            self.update(of, |entry| entry.states = vec![state]);
+        }
+    }
+
+    async fn write(
+        &self,
+        spool: &Spool,
+        number: u32,
+        length: usize,
+        tells: Option<(SpoolId, RecipientState)>,
+    ) -> Result<SpoolId, CommitError> {
         let mut draft = spool.draft();
         let (id, states) = (draft.id(), vec![RecipientState::Pending]);
-        let entry = Entry { number, length, committed: Promise::Nothing, finished: Promise::Nothing, states };
+        let entry = Entry {
+            number,
+            length,
+            committed: Promise::Nothing,
+            finished: Promise::Nothing,
+            states,
+            tells: tells.clone(),
+        };
         assert!(self.0.lock().insert(id, entry).is_none(), "the id {id} was given twice");
         for part in body(number, length).chunks(1000) {
             draft.append(part).await?;
         }
         let sealed = draft.seal().await?;
         self.update(id, |entry| entry.committed = Promise::Tried);
-        assert_eq!(sealed.commit(envelope(number), header(number)).await?, id);
+        let committed = match tells {
+            None => sealed.commit(envelope(number), header(number)).await?,
+            Some((of, state)) => sealed.commit_settling(envelope(number), header(number), of, vec![(0, state)]).await?,
+        };
+        assert_eq!(committed, id);
         self.update(id, |entry| entry.committed = Promise::Done);
         Ok(id)
     }
@@ -114,6 +153,14 @@ impl Ledger {
         let entries = self.0.lock().clone();
         for (id, entry) in &entries {
             assert!(!entry.is_owed() || ids.contains(id), "{story}: {id} is lost: {entry:?}");
+        }
+        let state_of = |id| found.iter().find(|message| message.id == id).map(|message| &message.recipients[0]);
+        for (id, entry) in &entries {
+            if let Some((of, told)) = &entry.tells
+                && let Some(state) = state_of(*of)
+            {
+                assert_eq!(state == told, ids.contains(id), "{story}: {of} is {state:?}, and {id} tells of it");
+            }
         }
         for message in found {
             let entry = entries.get(&message.id).unwrap_or_else(|| panic!("{story}: {} was never sent", message.id));
