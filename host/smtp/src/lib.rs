@@ -13,6 +13,7 @@ mod line;
 pub mod own;
 mod rehearsal;
 mod replies;
+pub mod report;
 mod sasl;
 mod server;
 mod trace;
