@@ -8,7 +8,7 @@ use wasmail_policy::Chain;
 use wasmail_queue::{Backoff, Policy};
 use wasmail_server::{
     ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
-    RouteConfig, ServerConfig, Signer, SigningKey, SpoolConfig, Tls, Users,
+    ReportsConfig, RouteConfig, ServerConfig, Signer, SigningKey, SpoolConfig, Tls, Users,
 };
 use wasmail_smtp::{AuthConfig, SessionConfig};
 
@@ -186,6 +186,12 @@ fn delivery(settings: &Settings) -> DeliveryConfig {
         usual: LaneConfig { destination, concurrency: delivery.concurrency, retry: retry(settings) },
         routes: settings.route.iter().map(|way| (way.name.clone(), route(settings, way))).collect(),
         orders: paths::orders(settings),
+        reports: ReportsConfig {
+            hostname: settings.server.hostname.clone(),
+            failures: delivery.reports.failures,
+            warn_after: Some(delivery.reports.warn_after).filter(|after| !after.is_zero()),
+            return_max: delivery.reports.return_max.0,
+        },
     }
 }
 
@@ -241,6 +247,9 @@ mod tests {
         assert_eq!(connections(&settings), ConnectionLimits::default());
         assert_eq!(dns(&settings), DnsConfig::default());
         assert_eq!(retry(&settings), Policy::default());
+        let reports = delivery(&settings).reports;
+        assert_eq!(reports.warn_after, Some(ReportsConfig::WARN_AFTER));
+        assert_eq!(reports.return_max, ReportsConfig::RETURN_MAX);
         assert_eq!(settings.delivery.concurrency, LaneConfig::CONCURRENCY);
         assert_eq!(outbound::mx(&settings, None).default, DestinationConfig::default());
         assert_eq!(settings.delivery.connect_timeout, ClientConfig::CONNECT_TIMEOUT);

@@ -141,6 +141,26 @@ impl<Id: Copy + Ord + Hash> Queue<Id> {
         Report { decisions, finished: due.is_none() }
     }
 
+    /// Puts a recipient down again who was given up, for its sender could not be told: due then, as after one failure. A message that
+    /// is forgotten already is taken in anew, for this recipient alone.
+    pub fn revive(&mut self, id: Id, position: usize, accepted_at: SystemTime, rank: i8, due: SystemTime) {
+        let waiting = Recipient::Waiting { attempts: 1, due };
+        let Some(message) = self.messages.get_mut(&id) else {
+            let mut recipients = vec![Recipient::Finished; position];
+            recipients.push(waiting);
+            self.insert(id, accepted_at, rank, recipients);
+            return;
+        };
+        if message.recipients.len() <= position {
+            message.recipients.resize(position + 1, Recipient::Finished);
+        }
+        message.recipients[position] = waiting;
+        // One that is handed out is put down when it comes back.
+        if let (true, Some(due)) = (self.schedule.contains(id), message.next_due()) {
+            self.schedule.insert(id, due, rank);
+        }
+    }
+
     /// Makes everybody who still waits for this message due now, unless it is handed out. Says whether it did.
     pub fn hurry(&mut self, id: Id, now: SystemTime) -> bool {
         let Some(message) = self.messages.get_mut(&id) else { return false };
@@ -296,6 +316,21 @@ mod tests {
         queue.pop_due(at(100)).unwrap();
         let report = queue.report(7, &[(1, Outcome::Deferred)], at(100));
         assert_eq!((report.decisions[0].1, report.finished), (Decision::GiveUp { expired: true }, true));
+    }
+
+    #[test]
+    fn who_was_given_up_may_come_back() {
+        let mut queue = queue();
+        queue.accept(1, 2, 0, at(0));
+        queue.pop_due(at(0));
+        queue.report(1, &[(0, Outcome::Delivered), (1, Outcome::Failed)], at(1));
+        queue.revive(1, 1, at(0), 0, at(7));
+        assert_eq!(queue.pop_due(at(6)), None);
+        assert_eq!(queue.pop_due(at(7)), Some(Due { id: 1, recipients: vec![1] }));
+        queue.revive(1, 0, at(0), 0, at(9));
+        assert_eq!(queue.pop_due(at(9)), None, "it is handed out");
+        queue.report(1, &[(1, Outcome::Delivered)], at(10));
+        assert_eq!(queue.pop_due(at(10)), Some(Due { id: 1, recipients: vec![0] }));
     }
 
     #[test]

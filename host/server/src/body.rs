@@ -15,6 +15,11 @@ impl SpooledBody {
         Self { body, in_memory }
     }
 
+    /// All of it, for short ones.
+    pub(crate) async fn whole(&self) -> io::Result<Vec<u8>> {
+        self.read(0, usize::try_from(self.body.len()).unwrap_or(usize::MAX)).await
+    }
+
     async fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         if self.in_memory {
             return self.body.read_at(offset, len).map(Into::into);

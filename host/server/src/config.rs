@@ -173,6 +173,32 @@ pub struct DeliveryConfig {
     pub routes: BTreeMap<String, RouteConfig>,
     /// Where the operator's orders about single messages are left; made if it is missing.
     pub orders: PathBuf,
+    /// What senders are told.
+    pub reports: ReportsConfig,
+}
+
+/// What senders are told of their mail's fate (RFC 3461).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportsConfig {
+    /// Our name, as reports have it.
+    pub hostname: String,
+    /// Whether senders hear of failures. If not, messages that failed stay in the queue for the operator.
+    pub failures: bool,
+    /// After what time senders hear that a message is still being tried, once; none if never.
+    ///
+    /// 4 hours by default, as most servers have it: less is an ordinary greylist or a restart.
+    pub warn_after: Option<Duration>,
+    /// The longest body that is sent back with a report of a failure, in octets; of others the header section is.
+    ///
+    /// 64 KiB by default: enough to know a text again, and not a second delivery of every attachment.
+    pub return_max: u64,
+}
+
+impl ReportsConfig {
+    /// [`ReportsConfig::warn_after`] when nothing is said.
+    pub const WARN_AFTER: Duration = Duration::from_secs(4 * 3600);
+    /// [`ReportsConfig::return_max`] when nothing is said.
+    pub const RETURN_MAX: u64 = 64 * 1024;
 }
 
 /// Another way than the usual one. Policy may choose it for a message by its name.

@@ -6,6 +6,7 @@ mod maildir;
 mod mx;
 mod next_hop;
 mod orders;
+mod reports;
 mod smtp;
 mod ways;
 mod webhook;
@@ -26,6 +27,7 @@ use lane::{Lane, Work};
 use orders::Clerk;
 
 pub(crate) use mx::Own;
+pub(crate) use reports::Reporter;
 
 use mx::in_ascii;
 use ways::{Circumstances, Way, Ways};
@@ -74,6 +76,7 @@ impl Delivery {
     pub(crate) fn new(
         config: DeliveryConfig,
         own: &Own,
+        reporter: &Arc<Reporter>,
         spool: Spool,
         recovered: Vec<Recovered>,
         now: SystemTime,
@@ -85,15 +88,16 @@ impl Delivery {
             let way = Way::new(&lane, &circumstances)?;
             by_domain.extend(domains.iter().map(|domain| (in_ascii(domain), Arc::clone(&way))));
             let ways = Ways::new(way, BTreeMap::new());
-            let (sender, lane) = Lane::new(lane, ways, spool.clone(), sorted.take(Some(&name)), now);
+            let (sender, lane) = Lane::new(lane, ways, reporter, spool.clone(), sorted.take(Some(&name)), now);
             lanes.push(lane);
             routes.insert(name, sender);
         }
         let ways = Ways::new(Way::new(&config.usual, &circumstances)?, by_domain);
-        let (usual, lane) = Lane::new(config.usual, ways, spool.clone(), sorted.take(None), now);
+        let (usual, lane) = Lane::new(config.usual, ways, reporter, spool.clone(), sorted.take(None), now);
         lanes.push(lane);
         sorted.report_rest();
         let deliveries = Deliveries { usual, routes: Arc::new(routes) };
+        reporter.open(deliveries.clone());
         let clerk = Clerk { dir: config.orders, spool, deliveries: deliveries.clone() };
         Ok((deliveries, Self { lanes, clerk }))
     }

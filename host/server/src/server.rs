@@ -10,7 +10,7 @@ use wasmail_authentication::Signer;
 use wasmail_spool::Spool;
 
 use crate::body::SpooledBody;
-use crate::delivery::{Deliveries, Delivery, Own};
+use crate::delivery::{Deliveries, Delivery, Own, Reporter};
 use crate::dns::Names;
 use crate::inject::Injector;
 use crate::limits::Census;
@@ -38,7 +38,7 @@ pub(crate) struct House {
     /// Longest body that the spool keeps in memory while it is judged.
     pub(crate) inline_max: u64,
     pub(crate) delivery: Deliveries,
-    pub(crate) signer: Signer,
+    pub(crate) signer: Arc<Signer>,
     pub(crate) names: Option<Arc<Names>>,
     pub(crate) census: Arc<Census>,
     pub(crate) stop: Arc<Stop>,
@@ -81,10 +81,13 @@ impl Server {
         let inline_max = config.spool.options.inline_max as u64;
         let (spool, recovered) = Spool::open(&config.spool.dir, config.spool.options).map_err(StartError::Spool)?;
         let own = Own::new(&session.hostname, bound.iter().map(Bound::address).collect());
-        let (deliveries, delivery) = Delivery::new(config.delivery, &own, spool.clone(), recovered, SystemTime::now())?;
+        let signer = Arc::new(config.signer);
+        let reports = config.delivery.reports.clone();
+        let reporter = Arc::new(Reporter::new(reports, spool.clone(), Arc::clone(&signer), inline_max));
+        let now = SystemTime::now();
+        let (deliveries, delivery) = Delivery::new(config.delivery, &own, &reporter, spool.clone(), recovered, now)?;
         let (census, stop) = (Census::new(limits), Arc::new(Stop::default()));
-        let house =
-            Arc::new(House { spool, inline_max, delivery: deliveries, signer: config.signer, names, census, stop });
+        let house = Arc::new(House { spool, inline_max, delivery: deliveries, signer, names, census, stop });
         let injector = Injector::new(Arc::clone(&house), session);
         Ok(Self { bound, house, delivery, injector, drain_timeout: config.drain_timeout })
     }

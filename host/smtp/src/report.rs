@@ -269,12 +269,13 @@ impl Fate<'_> {
         codes.find(|code| code.as_bytes()[0] == usual.as_bytes()[0]).unwrap_or_else(|| usual.to_owned())
     }
 
-    /// Which server has spoken, and what it said: `host[address]:port: reply`.
+    /// Which server has spoken, and what it said: `host[address]:port: reply`, or with the address alone.
     fn said(&self) -> (Option<&str>, &str) {
-        match self.reply.split_once(": ") {
-            Some((place, said)) if place.contains('[') && place.contains("]:") && !place.contains(' ') => {
-                let host = place.split('[').next().filter(|host| !host.is_empty());
-                (Some(host.unwrap_or(place)), said)
+        let Some((place, said)) = self.reply.split_once(": ") else { return (None, self.reply) };
+        match place.rsplit_once(':') {
+            Some((host, port)) if port.parse::<u16>().is_ok() && !place.contains(' ') => {
+                let name = host.split('[').next().filter(|name| !name.is_empty());
+                (Some(name.unwrap_or(host)), said)
             }
             _ => (None, self.reply),
         }

@@ -281,7 +281,7 @@ fn first_state(handling: &Handling) -> RecipientState {
         (Some(reason), _) => RecipientState::Held { reason: reason.clone() }.bounded(),
         (None, Some(next_attempt)) => {
             let reply = "its sender wants it held until then".to_owned();
-            RecipientState::Deferred(Deferral { attempts: 0, next_attempt, reply })
+            RecipientState::Deferred(Deferral { attempts: 0, next_attempt, reply, warned: false })
         }
         (None, None) => RecipientState::Pending,
     }

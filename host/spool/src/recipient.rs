@@ -41,6 +41,8 @@ pub struct Deferral {
     pub next_attempt: SystemTime,
     /// The last reply of the next hop, or why it could not be asked.
     pub reply: String,
+    /// Whether the sender has been told that it takes long.
+    pub warned: bool,
 }
 
 impl RecipientState {

@@ -89,11 +89,23 @@ struct OutcomesDto {
 #[serde(rename_all = "snake_case")]
 enum StateDto {
     Pending,
-    Deferred { attempts: u32, next_attempt_ms: u64, reply: String },
+    Deferred {
+        attempts: u32,
+        next_attempt_ms: u64,
+        reply: String,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        warned: bool,
+    },
     Delivered,
-    Failed { reply: String },
-    Bounced { reply: String },
-    Held { reason: String },
+    Failed {
+        reply: String,
+    },
+    Bounced {
+        reply: String,
+    },
+    Held {
+        reason: String,
+    },
 }
 
 impl SegmentRecord {
@@ -224,6 +236,7 @@ impl From<&RecipientState> for StateDto {
                 attempts: deferral.attempts,
                 next_attempt_ms: to_ms(deferral.next_attempt),
                 reply: deferral.reply.clone(),
+                warned: deferral.warned,
             },
         }
     }
@@ -237,8 +250,8 @@ impl From<StateDto> for RecipientState {
             StateDto::Failed { reply } => Self::Failed { reply },
             StateDto::Bounced { reply } => Self::Bounced { reply },
             StateDto::Held { reason } => Self::Held { reason },
-            StateDto::Deferred { attempts, next_attempt_ms, reply } => {
-                Self::Deferred(Deferral { attempts, next_attempt: from_ms(next_attempt_ms), reply })
+            StateDto::Deferred { attempts, next_attempt_ms, reply, warned } => {
+                Self::Deferred(Deferral { attempts, next_attempt: from_ms(next_attempt_ms), reply, warned })
             }
         }
     }
@@ -262,8 +275,12 @@ mod tests {
     #[test]
     fn a_message_reads_back_octet_for_octet() {
         let envelope = envelope::sample();
-        let deferral =
-            Deferral { attempts: 3, next_attempt: from_ms(1_700_000_000_123), reply: "451 4.3.0 später".to_owned() };
+        let deferral = Deferral {
+            attempts: 3,
+            next_attempt: from_ms(1_700_000_000_123),
+            reply: "451 4.3.0 später".to_owned(),
+            warned: true,
+        };
         let accepted = Accepted {
             id: SpoolId::from_u64(77),
             accepted_at: from_ms(5),

@@ -150,6 +150,7 @@ fn state_text(state: &RecipientState) -> String {
         RecipientState::Delivered => "delivered".into(),
         RecipientState::Held { reason } => format!("held: {}", one_line(reason)),
         RecipientState::Failed { reply } => format!("given up: {}", one_line(reply)),
+        RecipientState::Bounced { reply } => format!("given up, its sender knows: {}", one_line(reply)),
         RecipientState::Deferred(deferral) => {
             let wait = deferral.next_attempt.duration_since(SystemTime::now()).unwrap_or_default();
             let times = if deferral.attempts == 1 { "once".into() } else { format!("{} times", deferral.attempts) };
@@ -165,6 +166,7 @@ fn state_json(path: &ForwardPath, state: &RecipientState) -> Value {
         RecipientState::Delivered => json!({ "to": to, "state": "delivered" }),
         RecipientState::Held { reason } => json!({ "to": to, "state": "held", "reason": reason }),
         RecipientState::Failed { reply } => json!({ "to": to, "state": "failed", "reply": reply }),
+        RecipientState::Bounced { reply } => json!({ "to": to, "state": "bounced", "reply": reply }),
         RecipientState::Deferred(deferral) => json!({
             "to": to, "state": "deferred", "attempts": deferral.attempts,
             "next_attempt": seconds(deferral.next_attempt), "reply": deferral.reply,

@@ -431,6 +431,20 @@ section! {
         patience: Patience,
         /// When a failed delivery is tried again.
         retry: Retry,
+        /// What senders are told.
+        reports: Reports,
+    }
+}
+
+section! {
+    /// What senders are told of their mail's fate.
+    Reports {
+        /// Whether they hear of failures.
+        failures: bool,
+        /// When they hear of a delay.
+        warn_after: Duration,
+        /// The longest body that is sent back.
+        return_max: Size,
     }
 }
 

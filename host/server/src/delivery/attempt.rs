@@ -10,6 +10,7 @@ use wasmail_spool::{Deferral, Message, RecipientState, SpoolId};
 
 use super::lane::{Office, waiting};
 use super::orders::Order;
+use super::reports::Step;
 use super::ways::Carrier;
 use crate::log::Escaped;
 
@@ -24,11 +25,24 @@ pub(crate) struct Delivered {
     pub(crate) outcome: Outcome,
     /// What the other side said, or why it could not be asked.
     pub(crate) reply: String,
+    /// Where the message is, if it was delivered.
+    pub(crate) taken: Taken,
+}
+
+/// Who has a message that was delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// The recipient.
+    Mailbox,
+    /// A server that does not tell of its fate.
+    Relayed,
+    /// A server that knows what its sender wants to hear, and tells that.
+    ByTeller,
 }
 
 impl Delivered {
     pub(crate) fn new(recipient: usize, outcome: Outcome, reply: impl Into<String>) -> Self {
-        Self { recipient, outcome, reply: reply.into() }
+        Self { recipient, outcome, reply: reply.into(), taken: Taken::Mailbox }
     }
 
     /// The same for everybody.
@@ -98,13 +112,13 @@ impl Office {
         count
     }
 
-    /// Lets the queue decide what follows, and the spool remember it.
+    /// Lets the queue decide what follows, and the spool remember it, and tells the sender.
     async fn conclude(self: Arc<Self>, carried: Carried) {
         let Carried { id, message, delivered } = carried;
+        let now = SystemTime::now();
         let outcomes: Vec<_> = delivered.iter().map(|done| (done.recipient, done.outcome)).collect();
-        let report = self.queue.lock().report(id, &outcomes, SystemTime::now());
-        let mut failed = message.iter().any(|message| message.recipients().iter().any(is_failed));
-        let mut states = Vec::with_capacity(delivered.len());
+        let report = self.queue.lock().report(id, &outcomes, now);
+        let mut steps = Vec::with_capacity(delivered.len());
         // The queue decides in the order of the outcomes, and leaves out whom it does not know.
         let mut decisions = report.decisions.into_iter().peekable();
         for done in &delivered {
@@ -112,15 +126,31 @@ impl Office {
                 continue;
             };
             log_attempt(id, message.as_ref(), done, decision);
-            let state = state(decision, &done.reply);
-            failed |= is_failed(&state);
-            states.push((done.recipient, state));
+            let before = message.as_ref().and_then(|message| message.recipients().get(done.recipient));
+            let state = state(decision, &done.reply, before);
+            steps.push(Step { position: done.recipient, state, done, recorded: false });
         }
-        // A failed message is kept for the operator: nothing is lost silently.
-        if report.finished && !failed {
-            self.finish(id).await;
-        } else {
-            self.record(id, states).await;
+        if let Some(message) = &message {
+            self.reporter.tell(message, &mut steps, self.lifetime, now).await;
+            self.try_again(message, &steps);
+        }
+        let left = message.iter().any(|message| message.recipients().iter().any(is_failed));
+        // A message that failed, and of which nobody was told, is kept for the operator: nothing is lost silently.
+        let over = |step: &Step<'_>| step.state.is_final() && !is_failed(&step.state);
+        if report.finished && !left && steps.iter().all(over) {
+            return self.finish(id).await;
+        }
+        let states = steps.into_iter().filter(|step| !step.recorded).map(|step| (step.position, step.state));
+        self.record(id, states.collect()).await;
+    }
+
+    /// Puts down those again whom the queue has given up, for their senders could not be told.
+    fn try_again(&self, message: &Message, steps: &[Step<'_>]) {
+        for step in steps {
+            if let (Outcome::Failed, RecipientState::Deferred(deferral)) = (step.done.outcome, &step.state) {
+                let (at, rank) = (message.accepted_at(), message.envelope().handling.priority);
+                self.queue.lock().revive(message.id(), step.position, at, rank, deferral.next_attempt);
+            }
         }
     }
 
@@ -184,7 +214,8 @@ impl Office {
 /// What becomes of a recipient's state, if the order changes it.
 fn ordered(order: Order, state: &RecipientState, now: SystemTime) -> Option<RecipientState> {
     match (order, state) {
-        (Order::Release, RecipientState::Held { .. }) | (Order::Retry, RecipientState::Failed { .. }) => {
+        (Order::Release, RecipientState::Held { .. })
+        | (Order::Retry, RecipientState::Failed { .. } | RecipientState::Bounced { .. }) => {
             Some(RecipientState::Pending)
         }
         (Order::Retry, RecipientState::Deferred(deferral)) => {
@@ -198,14 +229,15 @@ fn is_failed(state: &RecipientState) -> bool {
     matches!(state, RecipientState::Failed { .. })
 }
 
-fn state(decision: Decision, reply: &str) -> RecipientState {
+fn state(decision: Decision, reply: &str, before: Option<&RecipientState>) -> RecipientState {
     match decision {
         Decision::Delivered => RecipientState::Delivered,
         Decision::Retry { attempts, next_attempt } => {
-            RecipientState::Deferred(Deferral { attempts, next_attempt, reply: reply.to_owned() })
+            let warned = matches!(before, Some(RecipientState::Deferred(deferral)) if deferral.warned);
+            RecipientState::Deferred(Deferral { attempts, next_attempt, reply: reply.to_owned(), warned })
         }
         Decision::GiveUp { expired: true } => {
-            RecipientState::Failed { reply: format!("given up for lack of time; last: {reply}") }
+            RecipientState::Failed { reply: format!("5.4.7 given up for lack of time; last: {reply}") }
         }
         Decision::GiveUp { expired: false } => RecipientState::Failed { reply: reply.to_owned() },
     }
@@ -232,7 +264,7 @@ fn log_attempt(id: SpoolId, message: Option<&Message>, done: &Delivered, decisio
         Decision::GiveUp { expired } => {
             tracing::error!(
                 target: "wasmail::delivery", queue_id = %id, uuid, %to, %reply, expired, age_ms,
-                "failed: kept in the spool"
+                "failed"
             );
         }
     }

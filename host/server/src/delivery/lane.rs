@@ -14,6 +14,7 @@ use crate::stop::{Phase, Stop};
 
 use super::attempt::Due;
 use super::orders::Order;
+use super::reports::Reporter;
 use super::ways::{Carrier, Ways};
 
 /// Longest that we sleep in one go: due times are wall-clock times, and that clock may be set.
@@ -38,6 +39,9 @@ pub(crate) struct Office {
     pub(crate) spool: Spool,
     pub(crate) queue: Mutex<Queue<SpoolId>>,
     pub(crate) ways: Ways,
+    pub(crate) reporter: Arc<Reporter>,
+    /// How long a message is tried.
+    pub(crate) lifetime: Duration,
 }
 
 /// Starts what is due, a bounded number at once.
@@ -55,12 +59,14 @@ impl Lane {
     pub(super) fn new(
         config: LaneConfig,
         ways: Ways,
+        reporter: &Arc<Reporter>,
         spool: Spool,
         recovered: Vec<Recovered>,
         now: SystemTime,
     ) -> (mpsc::UnboundedSender<Work>, Self) {
         let (sender, work) = mpsc::unbounded_channel();
-        let office = Arc::new(Office { spool, queue: Mutex::new(Queue::new(config.retry)), ways });
+        let (reporter, lifetime) = (Arc::clone(reporter), config.retry.lifetime);
+        let office = Arc::new(Office { spool, queue: Mutex::new(Queue::new(config.retry)), ways, reporter, lifetime });
         let mut running = JoinSet::new();
         for message in recovered {
             resume(&office, message, now, &mut running);
@@ -186,6 +192,9 @@ pub(super) fn waiting(state: &RecipientState, now: SystemTime) -> Recipient {
         RecipientState::Deferred(deferral) => {
             Recipient::Waiting { attempts: deferral.attempts, due: deferral.next_attempt }
         }
-        RecipientState::Delivered | RecipientState::Failed { .. } | RecipientState::Held { .. } => Recipient::Finished,
+        RecipientState::Delivered
+        | RecipientState::Failed { .. }
+        | RecipientState::Bounced { .. }
+        | RecipientState::Held { .. } => Recipient::Finished,
     }
 }

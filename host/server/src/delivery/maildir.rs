@@ -183,7 +183,7 @@ impl<'a> Round<'a> {
     }
 
     fn conclude(&mut self, message: usize, recipient: usize, outcome: Outcome, reply: String) {
-        self.carried[message].delivered.push(Delivered { recipient, outcome, reply });
+        self.carried[message].delivered.push(Delivered::new(recipient, outcome, reply));
     }
 }
 

@@ -20,7 +20,7 @@ use wasmail_mail::BodyType;
 use wasmail_smtp::client::{Outgoing, StartTls, Wishes};
 use wasmail_spool::Message;
 
-use super::attempt::Delivered;
+use super::attempt::{Delivered, Taken};
 use crate::{ClientConfig, Security, TlsError};
 
 use link::{Broken, Link, Terms, Trouble};
@@ -184,7 +184,10 @@ impl Smtp {
                 Err(error) => Err(Broken::Message(error)),
             };
             let go_on = match sent {
-                Ok(fates) => tally.settle(place, &recipients, &fates),
+                Ok(fates) => {
+                    let taken = if link.extensions().dsn { Taken::ByTeller } else { Taken::Relayed };
+                    tally.settle(place, &recipients, &fates, taken)
+                }
                 Err(Broken::Message(error)) => {
                     tracing::error!(queue_id = %message.id(), %error, "failed to read a message's body");
                     return tally.give_up(&format!("4.3.0 failed to read the message: {error}"));

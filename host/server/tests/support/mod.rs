@@ -19,7 +19,8 @@ use wasmail_queue::{Backoff, Policy};
 use wasmail_server::Signer;
 use wasmail_server::{
     ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
-    MaildirLayout, NextHopConfig, ReverseDns, RouteConfig, Server, ServerConfig, SpoolConfig, StartError, Stopped,
+    MaildirLayout, NextHopConfig, ReportsConfig, ReverseDns, RouteConfig, Server, ServerConfig, SpoolConfig,
+    StartError, Stopped,
 };
 use wasmail_smtp::{Limits, LineEndings, SessionConfig};
 use wasmail_spool::{Durability, Options};
@@ -40,6 +41,7 @@ pub struct Wanted {
     /// Domains whose mail goes by a route, by the route's name.
     pub route_domains: Vec<(String, Vec<String>)>,
     pub retry: Policy,
+    pub reports: ReportsConfig,
     pub drain_timeout: Duration,
 }
 
@@ -56,8 +58,19 @@ impl Default for Wanted {
             routes: Vec::new(),
             route_domains: Vec::new(),
             retry: quick_retry(),
+            reports: silent(),
             drain_timeout: PATIENCE,
         }
+    }
+}
+
+/// Nobody is told anything: what failed stays in the queue.
+pub fn silent() -> ReportsConfig {
+    ReportsConfig {
+        hostname: "mx.example".into(),
+        failures: false,
+        warn_after: None,
+        return_max: ReportsConfig::RETURN_MAX,
     }
 }
 
@@ -110,6 +123,7 @@ impl Home {
             routes,
             route_domains,
             retry,
+            reports,
             drain_timeout,
         } = wanted;
         let names = routes.iter().map(|(name, _)| name.clone()).collect();
@@ -152,6 +166,7 @@ impl Home {
                 usual: lane(destination),
                 routes: routes.into_iter().map(route).collect(),
                 orders: self.orders(),
+                reports,
             },
             signer: Signer::default(),
             drain_timeout,

@@ -22,7 +22,12 @@ const REMAINS: [Leaves; 7] = [
 
 fn deferred(attempts: u32) -> RecipientState {
     let next_attempt = UNIX_EPOCH + Duration::from_secs(u64::from(attempts) * 60);
-    RecipientState::Deferred(Deferral { attempts, next_attempt, reply: format!("451 4.0.0 attempt {attempts}") })
+    RecipientState::Deferred(Deferral {
+        attempts,
+        next_attempt,
+        reply: format!("451 4.0.0 attempt {attempts}"),
+        warned: false,
+    })
 }
 
 /// A life with everything in it: small and large messages, alone and together, outcomes, abandoned drafts, and an old

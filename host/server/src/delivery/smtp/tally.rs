@@ -4,7 +4,7 @@ use wasmail_queue::Outcome;
 use wasmail_smtp::client::{Fate, Phase, Reason};
 
 use super::Place;
-use crate::delivery::attempt::Delivered;
+use crate::delivery::attempt::{Delivered, Taken};
 
 /// The recipients of one attempt.
 #[derive(Debug)]
@@ -37,7 +37,8 @@ impl Tally {
 
     /// Takes what became of a transaction. Says whether it makes sense to send to those who are open by another
     /// transaction on the same connection.
-    pub(super) fn settle(&mut self, place: &Place, recipients: &[usize], fates: &[Fate]) -> bool {
+    /// `taken` says who has what is accepted.
+    pub(super) fn settle(&mut self, place: &Place, recipients: &[usize], fates: &[Fate], taken: Taken) -> bool {
         let accepted = fates.iter().any(|fate| matches!(fate, Fate::Delivered(_)));
         for (recipient, fate) in recipients.iter().zip(fates) {
             let reply = format!("{place}: {}", fate.reason());
@@ -46,7 +47,7 @@ impl Tally {
                 self.last = Some(reply);
             } else {
                 self.open.retain(|open| open != recipient);
-                self.settled.push(Delivered::new(*recipient, outcome(fate), reply));
+                self.settled.push(Delivered { taken, ..Delivered::new(*recipient, outcome(fate), reply) });
             }
         }
         accepted
