@@ -147,6 +147,7 @@ pub(crate) fn client(settings: &Settings) -> ClientConfig {
         patience: patience(&delivery.patience),
         ca: delivery.tls_ca.clone(),
         lmtp: false,
+        chunking: delivery.chunking,
         implicit_tls: false,
         credentials: None,
         source_ipv4: delivery.source_ipv4.and_then(|ip| if let IpAddr::V4(ip) = ip { Some(ip) } else { None }),

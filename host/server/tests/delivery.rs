@@ -382,3 +382,28 @@ async fn a_message_waits_for_the_time_that_its_sender_wants_even_over_a_restart(
     delivered(&inbox("later"), 1).await;
     assert_eq!(server.stop().await, DONE);
 }
+
+#[tokio::test]
+async fn content_goes_in_one_chunk_where_chunks_are_taken() {
+    let (home, script) = (Home::new(), Script { ehlo: "250-peer.example\r\n250 CHUNKING\r\n", ..Script::default() });
+    let peer = Peer::start([script]).await;
+    let lines = "..dot\r\nx\r\n".repeat(50_000);
+    let server = send(&home, to(&peer), &["b@example.org"], &format!("A: b\r\n\r\n{lines}")).await;
+    until(|| states(&home).is_empty()).await;
+    assert!(peer.heard.lock().messages[0].ends_with(&lines.replace("..", ".")), "as it was");
+    let commands = peer.heard.lock().commands.clone();
+    assert!(commands[3].starts_with("BDAT ") && commands[3].ends_with(" LAST"), "{commands:?}");
+    assert_eq!(server.stop().await, DONE);
+}
+
+#[tokio::test]
+async fn one_of_us_takes_chunks_of_another() {
+    let (home, next) = (Home::new(), Home::new());
+    let hop = next.start(Wanted::default());
+    let wanted = Wanted { destination: Some(to_next_hop(hop.address)), ..Wanted::default() };
+    let lines = "..dot\r\n\u{fc}\r\n".repeat(50_000);
+    let server = send(&home, wanted, &["b@example.org"], &format!("A: b\r\n\r\n{lines}")).await;
+    let copy = delivered(&next.maildir().join("example.org/b"), 1).await.remove(0);
+    assert!(String::from_utf8(copy).unwrap().ends_with(&lines.replace("..", ".")));
+    assert_eq!((server.stop().await, hop.stop().await), (DONE, DONE));
+}

@@ -29,6 +29,7 @@ const STEPS: [At; 10] = [
     At::FinalDot,
     At::Quit,
 ];
+const OFFERS: &str = "250-peer.example\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 8BITMIME\r\n";
 const TO: [&str; 2] = ["b@example.org", "c@example.org"];
 /// More than lies in the buffers of sockets, so that it is noticed when nobody reads.
 const MUCH: usize = 200_000;
@@ -53,8 +54,10 @@ impl End {
 
 /// Sends a message to a server that plays these faults, one a connection, and then is well.
 async fn deliver(faults: Vec<(At, Does)>, patience: Patience, tls: Arc<rustls::ServerConfig>) -> End {
-    let ehlo = "250-peer.example\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 8BITMIME\r\n";
-    let well = Script { ehlo, tls: Some(tls), ..Script::default() };
+    deliver_to(Script { ehlo: OFFERS, tls: Some(tls), ..Script::default() }, faults, patience).await
+}
+
+async fn deliver_to(well: Script, faults: Vec<(At, Does)>, patience: Patience) -> End {
     let is_body = faults.iter().any(|(at, _)| *at == At::Body);
     let scripts = faults.into_iter().map(|fault| Script { fault: Some(fault), ..well.clone() });
     let peer = Peer::start(scripts.chain([well.clone()]).collect::<Vec<_>>()).await;
@@ -191,4 +194,21 @@ async fn where_the_last_reply_is_lost_mail_comes_twice_rather_than_never() {
     let end = deliver(vec![(At::LastReply, Does::Reset)], Patience::default(), tls).await;
     // RFC 5321 §4.2.5 and RFC 1047: nobody can tell; a message too many is better than one too few.
     assert_eq!((end.taken, end.failed), ([2, 2], [None, None]));
+}
+
+#[tokio::test]
+async fn with_chunks_it_is_the_same() {
+    let script = Script { ehlo: "250-peer.example\r\n250-PIPELINING\r\n250 CHUNKING\r\n", ..Script::default() };
+    let [soft, hard] = ["451 4.3.0 not now", "550 5.7.1 never"].map(Does::Says);
+    for at in [At::Body, At::FinalDot] {
+        for does in [Does::Reset, Does::Close, Does::Late, soft, hard] {
+            let end = deliver_to(script.clone(), vec![(at, does)], Patience::default()).await;
+            let times = usize::from(does != hard);
+            assert_eq!(end.taken, [times; 2], "{at:?} {does:?}: {end:?}");
+        }
+        let end = deliver_to(script.clone(), vec![(at, Does::Stall)], Patience::uniform(SHORT)).await;
+        assert_eq!(end.taken, [1, 1], "{at:?}: {end:?}");
+    }
+    let end = deliver_to(script, vec![(At::LastReply, Does::Reset)], Patience::default()).await;
+    assert_eq!(end.taken, [2, 2]);
 }

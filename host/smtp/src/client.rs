@@ -23,7 +23,7 @@ pub use reply::{BadReply, RemoteReply};
 pub use wishes::{Credentials, StartTls, Wishes};
 
 use auth::Exchange;
-use content::ContentWriter;
+use content::Writer;
 use reply::ReplyReader;
 use transaction::{Progress, Transaction};
 
@@ -36,9 +36,10 @@ pub struct Outgoing {
     pub recipients: Vec<Recipient>,
     /// The parameters that the sender gave with MAIL. What the server has use for goes with it; so do those of the recipients.
     pub parameters: Vec<Parameter>,
-    /// Size of the content in octets, dots not doubled.
+    /// Size of the content in octets, dots not doubled; exactly so many have to follow.
     pub size: u64,
-    /// How the content is encoded. A server without 8BITMIME is sent 7-bit content only.
+    /// How the content is encoded. A server without 8BITMIME is sent 7-bit content only, and one without BINARYMIME none that
+    /// is binary.
     pub body: BodyType,
     /// Whether an address or the header is not ASCII, so that only a server with SMTPUTF8 may have it.
     pub smtputf8: bool,
@@ -90,7 +91,7 @@ enum State {
     Auth(Exchange),
     Ready,
     Envelope(Box<Transaction>),
-    Content(Box<Transaction>, ContentWriter),
+    Content(Box<Transaction>, Writer),
     Done(Vec<Fate>, After),
     Refused(Reason),
     Closed,
@@ -278,7 +279,7 @@ impl Client {
     fn go_on(&mut self, transaction: Box<Transaction>, progress: Progress) -> State {
         match progress {
             Progress::Waiting => State::Envelope(transaction),
-            Progress::Content => State::Content(transaction, ContentWriter::new()),
+            Progress::Content(writer) => State::Content(transaction, writer),
             Progress::Through { open } => {
                 self.unfinished = open;
                 State::Done(transaction.into_fates(), After::Ready)
@@ -294,7 +295,7 @@ impl Client {
         self.since = now;
         let refusal = self.refusal(&message);
         let ready = matches!(self.state, State::Ready);
-        let mut transaction = Box::new(Transaction::new(message, self.extensions, self.unfinished, self.wishes.lmtp));
+        let mut transaction = Box::new(Transaction::new(message, self.extensions, self.unfinished, &self.wishes));
         self.state = match refusal {
             _ if !ready => State::Done(transaction.fail(Reason::Lost(Phase::Connect)), After::Close),
             Some(reason) => State::Done(transaction.fail(reason), After::Ready),
@@ -317,10 +318,11 @@ impl Client {
         if message.require_tls && !(self.secured && offered.require_tls) {
             return Some(Reason::NeedsRequireTls);
         }
-        if message.body == BodyType::BinaryMime {
-            return Some(Reason::NeedsBinaryMime);
+        match message.body {
+            BodyType::SevenBit => None,
+            BodyType::EightBitMime => (!offered.eight_bit_mime).then_some(Reason::Needs8BitMime),
+            BodyType::BinaryMime => (!offered.binary_mime).then_some(Reason::NeedsBinaryMime),
         }
-        (message.body != BodyType::SevenBit && !offered.eight_bit_mime).then_some(Reason::Needs8BitMime)
     }
 
     /// Adds a piece of the content to the output. To be called at [`ClientStep::Content`].
@@ -333,7 +335,8 @@ impl Client {
         writer.push(octets, &mut self.output).inspect_err(|why| self.give_up(*why))
     }
 
-    /// Ends the content with the final dot.
+    /// Ends the content: with the final dot, unless it went in a chunk. One that is not of the size that was announced ends the
+    /// connection, as the next step says.
     ///
     /// # Errors
     /// When the content ends in a bare CR, as in [`Client::content`].
@@ -344,7 +347,11 @@ impl Client {
                 let ended = writer.end(&mut self.output);
                 transaction.end_content();
                 self.state = State::Envelope(transaction);
-                ended.inspect_err(|why| self.give_up(*why))
+                if ended == Ok(false) {
+                    self.output.clear();
+                    self.fail(|_| Reason::WrongSize);
+                }
+                ended.map(drop).inspect_err(|why| self.give_up(*why))
             }
             state => {
                 self.state = state;

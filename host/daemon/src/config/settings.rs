@@ -415,6 +415,8 @@ section! {
         idle_timeout: Duration,
         /// Messages on their way at once.
         concurrency: usize,
+        /// Whether content goes in chunks where it may.
+        chunking: bool,
         /// How safe connections to other servers must be.
         tls: OutboundTls,
         /// Authorities that are believed beside those of the web.

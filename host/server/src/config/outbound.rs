@@ -19,6 +19,10 @@ pub struct ClientConfig {
     pub hostname: String,
     /// Whether it is LMTP that is spoken (RFC 2033).
     pub lmtp: bool,
+    /// Whether content goes in a chunk, by BDAT, where CHUNKING is offered.
+    ///
+    /// It does by default.
+    pub chunking: bool,
     /// How long to wait for a connection to one address to be made.
     ///
     /// 30 seconds by default; nothing is lost by trying again later.
@@ -54,6 +58,7 @@ impl ClientConfig {
         Self {
             hostname: hostname.into(),
             lmtp: false,
+            chunking: true,
             connect_timeout,
             idle_timeout,
             patience: Patience::default(),

@@ -1,6 +1,7 @@
 //! Delivery to other servers by SMTP: connections that are kept for a moment, and recipients' fates.
 
 mod link;
+mod outgoing;
 mod stream;
 mod tally;
 mod tls;
@@ -16,14 +17,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::net::{TcpSocket, UnixStream};
 use tokio::time::{Instant, timeout};
-use wasmail_mail::BodyType;
-use wasmail_smtp::client::{Outgoing, StartTls, Wishes};
+use wasmail_smtp::client::{StartTls, Wishes};
 use wasmail_spool::Message;
 
 use super::attempt::{Delivered, Taken};
 use crate::{ClientConfig, Security, TlsError};
 
 use link::{Broken, Link, Terms, Trouble};
+use outgoing::{outgoing, requires_tls};
 use stream::Stream;
 use tally::Tally;
 use tls::ClientTls;
@@ -148,9 +149,9 @@ impl Smtp {
         let connected = timeout(self.config.connect_timeout, self.socket(&place.address)).await;
         let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let stream = connected.map_err(|error| format!("4.4.1 failed to connect to {place}: {error}"))?;
-        let ClientConfig { hostname, lmtp, credentials, implicit_tls, patience, .. } = &self.config;
+        let ClientConfig { hostname, lmtp, chunking, credentials, implicit_tls, patience, .. } = &self.config;
         let (hostname, credentials) = (hostname.clone(), credentials.clone());
-        let wishes = Wishes { hostname, lmtp: *lmtp, tls, credentials, patience: *patience };
+        let wishes = Wishes { hostname, lmtp: *lmtp, chunking: *chunking, tls, credentials, patience: *patience };
         let terms = Terms { tls: &self.tls, host: &place.host, verified: place.security == Security::Verified };
         Ok(Link::open(stream, wishes, *implicit_tls, terms).await)
     }
@@ -179,7 +180,7 @@ impl Smtp {
     async fn converse(&self, place: &Place, mut link: Link, message: &Message, tally: &mut Tally) {
         loop {
             let recipients = tally.open().to_vec();
-            let sent = match outgoing(message, &recipients, &link).await {
+            let sent = match outgoing(message, &recipients, link.extensions()).await {
                 Ok(outgoing) => link.send(outgoing, message).await,
                 Err(error) => Err(Broken::Message(error)),
             };
@@ -265,47 +266,4 @@ impl Idle {
         self.count -= old.len();
         old
     }
-}
-
-/// Whether its sender wants it under TLS all the way.
-fn requires_tls(message: &Message) -> bool {
-    message.envelope().parameters.iter().any(|parameter| parameter.keyword() == "REQUIRETLS")
-}
-
-/// The message as the client machine wants to know it.
-async fn outgoing(message: &Message, recipients: &[usize], link: &Link) -> io::Result<Outgoing> {
-    let envelope = message.envelope();
-    let to = recipients.iter().filter_map(|at| envelope.recipients.get(*at)).cloned();
-    let outgoing = Outgoing {
-        reverse_path: envelope.reverse_path.clone(),
-        recipients: to.collect(),
-        parameters: envelope.parameters.clone(),
-        size: message.header().len() as u64 + message.body().len(),
-        body: envelope.body,
-        smtputf8: false,
-        require_tls: requires_tls(message),
-    };
-    let smtputf8 = envelope.smtputf8 && (!is_ascii(&outgoing) || !message.header().is_ascii());
-    // A server that does not offer 8BITMIME gets what is 7-bit in fact, whatever the client called it.
-    let body = match link.extensions().eight_bit_mime {
-        true => outgoing.body,
-        false if is_seven_bit(message).await? => BodyType::SevenBit,
-        false => BodyType::EightBitMime,
-    };
-    Ok(Outgoing { smtputf8, body, ..outgoing })
-}
-
-fn is_ascii(outgoing: &Outgoing) -> bool {
-    let mailboxes = outgoing.recipients.iter().map(|to| to.path.mailbox()).chain([outgoing.reverse_path.mailbox()]);
-    mailboxes.flatten().all(wasmail_mail::Mailbox::is_ascii)
-}
-
-async fn is_seven_bit(message: &Message) -> io::Result<bool> {
-    let mut chunks = message.body().chunks();
-    while let Some(chunk) = chunks.next().await? {
-        if !chunk.is_ascii() {
-            return Ok(false);
-        }
-    }
-    Ok(message.header().is_ascii())
 }

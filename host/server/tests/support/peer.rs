@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -214,6 +214,12 @@ impl Play {
                     }
                     continue;
                 }
+                "BDAT" => {
+                    let size = line.split(' ').nth(1).unwrap().parse().unwrap();
+                    self.take_chunk(size).await?;
+                    messages += 1;
+                    continue;
+                }
                 "QUIT" => {
                     self.answer(At::Quit, "221 2.0.0 bye").await?;
                     return Ok(());
@@ -287,6 +293,20 @@ impl Play {
             }
         }
         tokio::time::sleep(self.script.pause).await;
+        let reply = self.go_wrong(At::FinalDot).await?.unwrap_or(self.script.final_dot);
+        self.take_in(content, reply.starts_with('2'));
+        self.answer(At::LastReply, reply).await.map(drop)
+    }
+
+    /// A chunk, which is the last one.
+    async fn take_chunk(&mut self, size: usize) -> std::io::Result<()> {
+        let mut content = vec![0; size];
+        let (first, rest) = content.split_at_mut(size / 2);
+        self.stream.read_exact(first).await?;
+        if let Some(reply) = self.go_wrong(At::Body).await? {
+            self.script.final_dot = reply;
+        }
+        self.stream.read_exact(rest).await?;
         let reply = self.go_wrong(At::FinalDot).await?.unwrap_or(self.script.final_dot);
         self.take_in(content, reply.starts_with('2'));
         self.answer(At::LastReply, reply).await.map(drop)

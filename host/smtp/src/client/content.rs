@@ -2,16 +2,85 @@
 
 use std::fmt;
 
+/// Writes content as the server takes it.
+#[derive(Debug)]
+pub(super) enum Writer {
+    /// After DATA.
+    Dots(ContentWriter),
+    /// After BDAT.
+    Chunk(ChunkWriter),
+}
+
+impl Writer {
+    pub(super) fn push(&mut self, octets: &[u8], out: &mut Vec<u8>) -> Result<(), BareLineEnd> {
+        match self {
+            Self::Dots(writer) => writer.push(octets, out),
+            Self::Chunk(writer) => writer.push(octets, out),
+        }
+    }
+
+    /// Ends the content. Says whether all of it is there.
+    pub(super) fn end(self, out: &mut Vec<u8>) -> Result<bool, BareLineEnd> {
+        match self {
+            Self::Dots(writer) => writer.end(out).map(|()| true),
+            Self::Chunk(writer) => writer.end(),
+        }
+    }
+}
+
+/// Writes content for one `BDAT ... LAST`, in any number of pieces.
+#[derive(Debug)]
+pub(super) struct ChunkWriter {
+    /// Octets to come.
+    left: u64,
+    /// What came does not fit.
+    overfull: bool,
+    /// Looks at the lines of text; any octets pass in binary content.
+    text: Option<ContentWriter>,
+}
+
+impl ChunkWriter {
+    pub(super) fn new(size: u64, binary: bool) -> Self {
+        Self { left: size, overfull: false, text: (!binary).then(ContentWriter::unstuffed) }
+    }
+
+    fn push(&mut self, octets: &[u8], out: &mut Vec<u8>) -> Result<(), BareLineEnd> {
+        let fits = usize::try_from(self.left).map_or(octets.len(), |left| left.min(octets.len()));
+        self.overfull |= fits < octets.len();
+        self.left -= fits as u64;
+        let octets = &octets[..fits];
+        match &mut self.text {
+            Some(text) => text.push(octets, out)?,
+            None => out.extend_from_slice(octets),
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Result<bool, BareLineEnd> {
+        if self.text.is_some_and(|text| text.after_cr) {
+            return Err(BareLineEnd);
+        }
+        Ok(self.left == 0 && !self.overfull)
+    }
+}
+
 /// Writes content for DATA, in any number of pieces.
 #[derive(Debug)]
 pub(super) struct ContentWriter {
     line_start: bool,
     after_cr: bool,
+    /// Whether dots are doubled.
+    stuffs: bool,
 }
 
 impl ContentWriter {
     pub(super) fn new() -> Self {
-        Self { line_start: true, after_cr: false }
+        Self { line_start: true, after_cr: false, stuffs: true }
+    }
+
+    /// Looks at line ends alone.
+    fn unstuffed() -> Self {
+        Self { stuffs: false, ..Self::new() }
     }
 
     /// Appends a piece to `out` with every dot that begins a line doubled.
@@ -41,7 +110,7 @@ impl ContentWriter {
 
     /// Doubles the dot at `at` if it begins a line.
     fn stuff(&mut self, octets: &[u8], at: usize, out: &mut Vec<u8>) {
-        if self.line_start && octets.get(at) == Some(&b'.') {
+        if self.stuffs && self.line_start && octets.get(at) == Some(&b'.') {
             out.push(b'.');
         }
     }
@@ -135,6 +204,23 @@ mod tests {
             content.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
         }
         panic!("no final dot in {wire:?}")
+    }
+
+    #[test]
+    fn a_chunk_is_as_long_as_it_says_and_doubles_nothing() {
+        let chunk = |size, binary, pieces: &[&[u8]]| {
+            let (mut writer, mut out) = (Writer::Chunk(ChunkWriter::new(size, binary)), Vec::new());
+            for piece in pieces {
+                writer.push(piece, &mut out)?;
+            }
+            writer.end(&mut out).map(|whole| (whole, out))
+        };
+        assert_eq!(chunk(7, false, &[b".\r\n.b\r\n", b"more"]), Ok((false, b".\r\n.b\r\n".to_vec())));
+        assert_eq!(chunk(8, false, &[b".a\r\n", b".b", b"\r\n"]), Ok((true, b".a\r\n.b\r\n".to_vec())));
+        assert_eq!(chunk(9, false, &[b".a\r\n"]).map(|(whole, _)| whole), Ok(false));
+        assert_eq!(chunk(3, false, &[b"a\nb"]), Err(BareLineEnd));
+        assert_eq!(chunk(2, false, &[b"a\r"]), Err(BareLineEnd));
+        assert_eq!(chunk(4, true, &[b"a\nb", b"\r"]), Ok((true, b"a\nb\r".to_vec())));
     }
 
     proptest! {

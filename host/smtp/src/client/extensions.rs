@@ -15,6 +15,10 @@ pub struct Extensions {
     pub pipelining: bool,
     /// `8BITMIME` (RFC 6152).
     pub eight_bit_mime: bool,
+    /// `CHUNKING` (RFC 3030).
+    pub chunking: bool,
+    /// `BINARYMIME` (RFC 3030).
+    pub binary_mime: bool,
     /// `SMTPUTF8` (RFC 6531).
     pub smtputf8: bool,
     /// `STARTTLS` (RFC 3207).
@@ -44,6 +48,8 @@ impl Extensions {
                 }
                 "PIPELINING" => extensions.pipelining = true,
                 "8BITMIME" => extensions.eight_bit_mime = true,
+                "CHUNKING" => extensions.chunking = true,
+                "BINARYMIME" => extensions.binary_mime = true,
                 "SMTPUTF8" => extensions.smtputf8 = true,
                 "DSN" => extensions.dsn = true,
                 "MT-PRIORITY" => extensions.mt_priority = true,
@@ -53,6 +59,8 @@ impl Extensions {
                 _ => {}
             }
         }
+        // Binary content has no other way.
+        extensions.binary_mime &= extensions.chunking;
         extensions
     }
 

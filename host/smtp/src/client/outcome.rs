@@ -41,7 +41,9 @@ impl Fate {
             } => false,
             Reason::Reply { reply, .. } => reply.severity() == Severity::Permanent,
             Reason::Lost(_) | Reason::TimedOut(_) | Reason::BadReply { .. } => false,
-            Reason::NoStartTls | Reason::Injected | Reason::InTheClear | Reason::NoMechanism => false,
+            Reason::NoStartTls | Reason::Injected | Reason::InTheClear | Reason::NoMechanism | Reason::WrongSize => {
+                false
+            }
             Reason::TooLarge { .. }
             | Reason::Needs8BitMime
             | Reason::NeedsBinaryMime
@@ -79,7 +81,7 @@ pub enum Phase {
     Data,
     /// While the content was sent.
     Content,
-    /// The final dot.
+    /// The final dot, or the last chunk.
     FinalDot,
     /// QUIT.
     Quit,
@@ -141,12 +143,14 @@ pub enum Reason {
     },
     /// The content has 8-bit octets, and the server does not offer 8BITMIME (RFC 6152 §3).
     Needs8BitMime,
-    /// Content of any octets, which DATA cannot carry.
+    /// Content of any octets, and the server does not offer CHUNKING and BINARYMIME (RFC 3030 §3).
     NeedsBinaryMime,
     /// It may be sent on under TLS alone, which the server does not promise (RFC 8689 §5).
     NeedsRequireTls,
     /// An address or the header is not ASCII, and the server does not offer SMTPUTF8 (RFC 6531 §3.5).
     NeedsSmtpUtf8,
+    /// The content is shorter or longer than was announced.
+    WrongSize,
     /// The content cannot be sent as it is.
     BareLineEnd(BareLineEnd),
 }
@@ -166,9 +170,10 @@ impl fmt::Display for Reason {
             Self::NeedsRequireTls => {
                 f.write_str("5.7.30 the sender requires TLS all the way, which the server does not offer")
             }
-            Self::NeedsBinaryMime => f.write_str("5.6.3 binary content, which cannot be sent on"),
+            Self::NeedsBinaryMime => f.write_str("5.6.3 binary content, and the next hop does not offer BINARYMIME"),
             Self::Needs8BitMime => f.write_str("5.6.3 8-bit content, and the next hop does not offer 8BITMIME"),
             Self::NeedsSmtpUtf8 => f.write_str("5.6.7 the next hop does not offer SMTPUTF8"),
+            Self::WrongSize => f.write_str("4.3.0 the message has not the size that was announced"),
             Self::BareLineEnd(why) => write!(f, "5.6.0 {why}"),
         }
     }

@@ -471,6 +471,87 @@ fn a_server_that_knows_no_lmtp_is_not_spoken_with() {
     assert!(matches!(step, ClientStep::Refused(_)), "{step:?}");
 }
 
+const OFFERS_CHUNKS: &str =
+    "250-mx.example hello\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-BINARYMIME\r\n250 CHUNKING\r\n";
+
+/// A client with one message for one recipient, that a server with CHUNKING is about to take.
+fn chunking() -> Dialogue {
+    let mut dialogue = Dialogue::greeted(OFFERS_CHUNKS);
+    dialogue.send(&["b@x.example"]);
+    assert!(dialogue.sent().ends_with("RCPT TO:<b@x.example>\r\n"), "no DATA");
+    assert_eq!(dialogue.server("250 ok\r\n250 ok\r\n"), ClientStep::Content);
+    dialogue
+}
+
+#[test]
+fn where_chunking_is_offered_the_content_goes_in_one_chunk_as_it_is() {
+    let mut dialogue = chunking();
+    assert_eq!(dialogue.content(".\r\n.."), "BDAT 5 LAST\r\n.\r\n..");
+    assert_eq!(short(&dialogue.server("250 has it\r\n")), ["+250 has it (to the final dot)"]);
+    assert_eq!(dialogue.step(), ClientStep::Ready);
+}
+
+#[test]
+fn a_chunk_that_nobody_gets_is_not_sent() {
+    let mut dialogue = Dialogue::greeted(OFFERS_CHUNKS);
+    dialogue.send(&["b@x.example"]);
+    dialogue.sent();
+    assert_eq!(short(&dialogue.server("250 ok\r\n550 who\r\n")), ["-550 who (to RCPT)"]);
+    assert_eq!(dialogue.sent(), "");
+}
+
+#[test]
+fn a_chunk_that_is_refused_leaves_a_transaction_to_be_reset() {
+    let mut dialogue = chunking();
+    dialogue.content("12345");
+    assert_eq!(short(&dialogue.server("452 full\r\n")), ["~452 full (to the final dot)"]);
+    dialogue.step();
+    dialogue.send(&["b@x.example"]);
+    assert!(dialogue.sent().starts_with("RSET\r\nMAIL FROM:"));
+}
+
+#[test]
+fn a_chunk_of_another_size_than_announced_is_not_ended() {
+    for text in ["1234", "123456"] {
+        let mut dialogue = chunking();
+        dialogue.content(text);
+        assert_eq!(short(&dialogue.step()), ["~4.3.0 the message has not the size that was announced"]);
+        assert_eq!(dialogue.step(), ClientStep::Close);
+    }
+}
+
+#[test]
+fn binary_content_goes_where_both_extensions_are_offered() {
+    for (offers, wanted) in [
+        (OFFERS_CHUNKS, None),
+        ("250-mx.example\r\n250-BINARYMIME\r\n250 8BITMIME\r\n", Some("-5.6.3")),
+        ("250-mx.example\r\n250-CHUNKING\r\n250 8BITMIME\r\n", Some("-5.6.3")),
+    ] {
+        let mut dialogue = Dialogue::greeted(offers);
+        let binary = Outgoing { body: BodyType::BinaryMime, ..message(&["b@x.example"]) };
+        dialogue.client.send(binary, dialogue.now);
+        let sent = dialogue.sent();
+        match wanted {
+            Some(status) => assert!(short(&dialogue.step())[0].starts_with(status)),
+            None => {
+                assert!(sent.contains(" BODY=BINARYMIME\r\n"), "{sent}");
+                dialogue.server("250 ok\r\n250 ok\r\n");
+                assert_eq!(dialogue.content("\n\0\r.\n"), "BDAT 5 LAST\r\n\n\0\r.\n");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_does_not_want_chunks_sends_none() {
+    let mut dialogue = Dialogue::wishing(Wishes { chunking: false, ..Wishes::new("us.example") });
+    dialogue.server("220 mx.example\r\n");
+    dialogue.sent();
+    dialogue.server(OFFERS_CHUNKS);
+    dialogue.send(&["b@x.example"]);
+    assert!(dialogue.sent().ends_with("DATA\r\n"));
+}
+
 #[test]
 fn what_is_for_tls_alone_goes_where_that_is_promised_and_under_tls_only() {
     let offers = "250-mx.example\r\n250-PIPELINING\r\n250 REQUIRETLS\r\n";

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use wasmail_mail::{BodyType, Parameter, Recipient};
 
-use super::{Extensions, Fate, Outgoing, Phase, Reason, RemoteReply};
+use super::content::{ChunkWriter, ContentWriter, Writer};
+use super::{Extensions, Fate, Outgoing, Phase, Reason, RemoteReply, Wishes};
 
 /// Commands that may be out at once with PIPELINING. Their replies, some 5 KB, fit into any socket's buffer, so
 /// neither side ever waits for the other to read first (RFC 2920 §3.1).
@@ -25,6 +26,8 @@ pub(super) struct Transaction {
     /// One for each recipient that RCPT has decided; `Delivered` stands for accepted so far.
     fates: Vec<Fate>,
     mail_accepted: bool,
+    /// The content goes in one chunk (RFC 3030).
+    chunk: bool,
     /// Each recipient has a reply of their own to the final dot (RFC 2033 §4.2).
     lmtp: bool,
 }
@@ -44,7 +47,8 @@ enum Command {
 #[derive(Debug)]
 pub(super) enum Progress {
     Waiting,
-    Content,
+    /// The server takes it so.
+    Content(Writer),
     /// Everybody's fate is known. `open`: the server still believes in a transaction.
     Through {
         open: bool,
@@ -54,11 +58,22 @@ pub(super) enum Progress {
 }
 
 impl Transaction {
-    pub(super) fn new(message: Outgoing, extensions: Extensions, reset_first: bool, lmtp: bool) -> Self {
+    pub(super) fn new(message: Outgoing, extensions: Extensions, reset_first: bool, wishes: &Wishes) -> Self {
         let fates = Vec::with_capacity(message.recipients.len());
         let next = Some(if reset_first { Command::Rset } else { Command::Mail });
         let outstanding = VecDeque::new();
-        Self { message, extensions, next, outstanding, refused: None, fates, mail_accepted: false, lmtp }
+        let chunk = extensions.chunking && (wishes.chunking || message.body == BodyType::BinaryMime);
+        Self {
+            message,
+            extensions,
+            next,
+            outstanding,
+            refused: None,
+            fates,
+            mail_accepted: false,
+            chunk,
+            lmtp: wishes.lmtp,
+        }
     }
 
     /// Writes as many commands as may be out.
@@ -72,11 +87,15 @@ impl Transaction {
     }
 
     fn after(&self, command: Command) -> Option<Command> {
-        let recipient = |at: usize| if at < self.message.recipients.len() { Command::Rcpt(at) } else { Command::Data };
+        let recipient = |at: usize| match at < self.message.recipients.len() {
+            true => Some(Command::Rcpt(at)),
+            // A chunk waits until it is known that somebody gets it.
+            false => (!self.chunk).then_some(Command::Data),
+        };
         match command {
             Command::Rset => Some(Command::Mail),
-            Command::Mail => Some(recipient(0)),
-            Command::Rcpt(at) => Some(recipient(at + 1)),
+            Command::Mail => recipient(0),
+            Command::Rcpt(at) => recipient(at + 1),
             Command::Data | Command::FinalDot | Command::FinalDotFor(_) => None,
         }
     }
@@ -160,9 +179,18 @@ impl Transaction {
         }
         self.write(out);
         if self.outstanding.is_empty() && self.next.is_none() {
+            if self.chunk && self.anybody_accepted() {
+                return self.begin_chunk(out);
+            }
             return Progress::Through { open: self.mail_accepted };
         }
         Progress::Waiting
+    }
+
+    fn begin_chunk(&self, out: &mut Vec<u8>) -> Progress {
+        out.extend_from_slice(format!("BDAT {} LAST\r\n", self.message.size).as_bytes());
+        let binary = self.message.body == BodyType::BinaryMime;
+        Progress::Content(Writer::Chunk(ChunkWriter::new(self.message.size, binary)))
     }
 
     /// Whether a recipient was accepted or has still to be decided.
@@ -177,7 +205,7 @@ impl Transaction {
     fn take_data(&mut self, reply: RemoteReply, out: &mut Vec<u8>) -> Progress {
         let wants_content = reply.code() == 354;
         match (wants_content, self.anybody_accepted()) {
-            (true, true) => Progress::Content,
+            (true, true) => Progress::Content(Writer::Dots(ContentWriter::new())),
             // MAIL was refused, recipients were not: the server may give them the empty message. And LMTP has no reply for
             // nobody.
             (true, false) if self.lmtp || self.fates.iter().any(is_accepted) => {
@@ -197,15 +225,18 @@ impl Transaction {
     }
 
     fn take_final_dot(&mut self, reply: RemoteReply) -> Progress {
+        // A chunk that was refused leaves the transaction in doubt (RFC 3030 §2).
+        let open = self.chunk && !reply.is_positive();
         self.decide(Reason::Reply { to: Phase::FinalDot, reply });
-        Progress::Through { open: false }
+        Progress::Through { open }
     }
 
     fn take_final_dot_for(&mut self, at: usize, reply: RemoteReply) -> Progress {
+        let open = self.chunk && !reply.is_positive();
         if let Some(fate) = self.fates.get_mut(at) {
             *fate = final_fate(Reason::Reply { to: Phase::FinalDot, reply });
         }
-        if self.outstanding.is_empty() { Progress::Through { open: false } } else { Progress::Waiting }
+        if self.outstanding.is_empty() { Progress::Through { open } } else { Progress::Waiting }
     }
 
     /// Gives every accepted recipient the fate of the message.

@@ -11,6 +11,8 @@ pub struct Wishes {
     pub hostname: String,
     /// Whether it is LMTP (RFC 2033): each recipient has a reply of their own to the final dot.
     pub lmtp: bool,
+    /// Whether content goes in a chunk, by BDAT, where CHUNKING is offered.
+    pub chunking: bool,
     /// Whether TLS is begun.
     pub tls: StartTls,
     /// How to authenticate, if the server wants it.
@@ -26,6 +28,7 @@ impl Wishes {
         Self {
             hostname: hostname.into(),
             lmtp: false,
+            chunking: true,
             tls: StartTls::Never,
             credentials: None,
             patience: Patience::default(),
