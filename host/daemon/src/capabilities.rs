@@ -198,7 +198,7 @@ fn kv_quota(plugin: &Plugin) -> kv::Quota {
 
 fn network(settings: &Settings, resolver: Arc<dns::Resolver>, mistakes: &mut Mistakes) -> Option<Arc<http::Network>> {
     let own = &settings.http;
-    let config = http::NetworkConfig { roots: own.roots.clone(), concurrency: own.concurrency };
+    let config = http::NetworkConfig { roots: own.roots.clone(), more_roots: None, concurrency: own.concurrency };
     let help = "name a file of certificates in PEM, or leave it out for Mozilla's";
     let started = http::Network::new(resolver, &config);
     started.map_err(|error| mistakes.add_with_help(&KeyPath::of(&["http", "roots"]), error, help)).ok()

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use wasmail_server::{
     ClientConfig, Credentials, DestinationConfig, ExchangersConfig, LocalConfig, MaildirConfig, MxConfig,
-    NextHopConfig, Pace, Patience, Secret, Security, WebhookConfig,
+    NextHopConfig, Pace, Patience, Secret, Security, StsConfig, WebhookConfig,
 };
 use wasmail_services::Reach;
 use wasmail_services::dns::ResolverConfig;
 
 use crate::config::{self, Families, KeyPath, Mistakes, OutboundTls, Settings};
+use crate::paths;
 
 /// For one question to one name server; it is sent again once. Nobody waits for the answer but a message in the queue.
 const DNS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,6 +43,11 @@ pub(crate) fn mx(settings: &Settings, local: Option<MaildirConfig>) -> MxConfig 
             .iter()
             .map(|own| (own.name.to_ascii_lowercase(), destination(settings, Some(own))))
             .collect(),
+        sts: mx.mta_sts.then(|| StsConfig {
+            port: mx.mta_sts_port,
+            ca: settings.delivery.tls_ca.clone(),
+            dir: Some(paths::mta_sts(settings)),
+        }),
         client: client(settings),
     }
 }

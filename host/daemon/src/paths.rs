@@ -24,6 +24,11 @@ pub(crate) fn tls(settings: &Settings) -> PathBuf {
     settings.server.data_dir.join("tls")
 }
 
+/// Policies of other domains, by MTA-STS.
+pub(crate) fn mta_sts(settings: &Settings) -> PathBuf {
+    settings.server.data_dir.join("mta-sts")
+}
+
 /// What plugins keep.
 pub(crate) fn kv(settings: &Settings) -> PathBuf {
     settings.server.data_dir.join("kv.redb")

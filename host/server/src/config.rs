@@ -20,7 +20,7 @@ use crate::users::Users;
 
 pub use outbound::{
     ClientConfig, DestinationConfig, ExchangersConfig, LocalConfig, MxConfig, NextHopConfig, Pace, Secret, Security,
-    WebhookConfig,
+    StsConfig, WebhookConfig,
 };
 
 /// Everything that a [`Server`](crate::Server) needs to start.

@@ -31,7 +31,7 @@ pub enum StartError {
     /// Mail is to go where the DNS says, and there is nobody to ask.
     #[error("mail cannot be delivered by MX: {0}")]
     NameServer(#[source] wasmail_services::dns::NoNameServer),
-    /// The authorities that a webhook's certificate is to be checked by cannot be used.
+    /// The authorities that certificates of services are to be checked by cannot be used.
     #[error("mail cannot be delivered by HTTP: {0}")]
     Roots(#[source] wasmail_services::http::NoRoots),
     /// What deliveries need for TLS cannot be used.

@@ -23,7 +23,7 @@ mod users;
 pub use config::{
     ClientConfig, ConnectionLimits, DeliveryConfig, Destination, DestinationConfig, DnsConfig, ExchangersConfig,
     LaneConfig, ListenerConfig, ListenerTls, LocalConfig, MaildirConfig, MaildirLayout, MxConfig, NextHopConfig, Pace,
-    ReportsConfig, ReverseDns, RouteConfig, Secret, Security, ServerConfig, SpoolConfig, WebhookConfig,
+    ReportsConfig, ReverseDns, RouteConfig, Secret, Security, ServerConfig, SpoolConfig, StsConfig, WebhookConfig,
 };
 pub use delivery::{Order, order};
 pub use error::StartError;

@@ -8,17 +8,13 @@ mod nsd;
 mod peer;
 mod support;
 
-use std::collections::BTreeMap;
-
 use authority::Authority;
-use nsd::Nsd;
+use nsd::{Nsd, mx};
 use peer::{Peer, Script};
 use support::{Home, Wanted, delivered, until};
 use wasmail_server::{
-    ClientConfig, Credentials, Destination, DestinationConfig, ExchangersConfig, Families, LocalConfig, MaildirConfig,
-    MaildirLayout, MxConfig, NextHopConfig, Pace, Security,
+    ClientConfig, Credentials, Destination, DestinationConfig, MxConfig, NextHopConfig, Pace, Security,
 };
-use wasmail_services::Reach;
 use wasmail_spool::{Inspection, RecipientState};
 
 /// Peers are told apart by their addresses: all of them have the same port.
@@ -44,30 +40,6 @@ us A 127.0.0.9
 inside MX 10 lan
 lan A 10.0.0.1
 ";
-
-fn mx(home: &Home, nsd: &Nsd, port: u16) -> MxConfig {
-    let maildir = MaildirConfig {
-        root: home.maildir(),
-        layout: MaildirLayout::PerRecipient,
-        hostname: "mx.example".into(),
-        sync: false,
-    };
-    MxConfig {
-        local: Some(LocalConfig { domains: vec!["Local.test".into()], maildir }),
-        exchangers: ExchangersConfig {
-            resolver: nsd.resolver(),
-            families: Families::Ipv4First,
-            reach: Reach { private: false, addresses: vec!["127.0.0.0/8".parse().unwrap()] },
-            literals: false,
-        },
-        own: vec!["127.0.0.9".into()],
-        port,
-        concurrency: 4,
-        default: DestinationConfig::default(),
-        destinations: BTreeMap::new(),
-        client: ClientConfig::new("mx.example"),
-    }
-}
 
 fn to(mx: MxConfig) -> Wanted {
     Wanted { destination: Some(Destination::Mx(Box::new(mx))), ..Wanted::default() }

@@ -27,6 +27,10 @@ section! {
         addresses: Vec<String>,
         /// Names and addresses that are ours, too.
         own: Vec<String>,
+        /// Whether domains' policies by MTA-STS are looked for.
+        mta_sts: bool,
+        /// Port of the servers of policies.
+        mta_sts_port: u16,
         /// Port of all servers.
         port: u16,
         /// Messages on their way at once, in all.
@@ -121,8 +125,8 @@ impl Mx {
 /// Checks what types alone cannot say.
 pub(super) fn validate(settings: &Settings, mistakes: &mut Mistakes) {
     let (mx, at) = (&settings.delivery.mx, KeyPath::of(&["delivery", "mx"]));
-    if mx.port == 0 {
-        mistakes.add(&at.key("port"), "must be 1 at least");
+    for (key, _) in [("port", mx.port), ("mta_sts_port", mx.mta_sts_port)].into_iter().filter(|(_, port)| *port == 0) {
+        mistakes.add(&at.key(key), "must be 1 at least");
     }
     super::validate::networks(&mx.addresses, &at.key("addresses"), mistakes);
     for (position, own) in mx.own.iter().enumerate() {

@@ -128,6 +128,8 @@ pub struct MxConfig {
     pub default: DestinationConfig,
     /// What holds for single domains, by name in lower case; one that begins with a dot stands for all below it.
     pub destinations: BTreeMap<String, DestinationConfig>,
+    /// Whether domains' wishes for TLS are looked for, and how.
+    pub sts: Option<StsConfig>,
     /// How we speak with them.
     pub client: ClientConfig,
 }
@@ -189,7 +191,7 @@ pub struct WebhookConfig {
     pub authorization: Option<Secret>,
     /// Who finds its addresses.
     pub resolver: ResolverConfig,
-    /// Authorities in PEM that are believed in place of those of the web.
+    /// Authorities in PEM that are believed beside those of the web.
     pub ca: Option<PathBuf>,
     /// For one request, from connecting to the last octet of the answer.
     pub timeout: Duration,
@@ -215,4 +217,15 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(..)")
     }
+}
+
+/// MTA-STS: policies of domains that want their mail under TLS with a good certificate (RFC 8461).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StsConfig {
+    /// Port of the servers that policies are fetched from: 443, except in tests.
+    pub port: u16,
+    /// Authorities in PEM that are believed beside those of the web.
+    pub ca: Option<PathBuf>,
+    /// Where policies are kept; nowhere when there is no place.
+    pub dir: Option<PathBuf>,
 }

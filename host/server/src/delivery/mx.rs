@@ -3,6 +3,7 @@
 mod gates;
 mod own;
 mod resolve;
+mod sts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,17 +18,19 @@ use super::attempt::{Carried, Delivered, Due};
 use super::maildir::Maildir;
 use super::smtp::{Address, Place, Smtp};
 use super::ways::remember;
-use crate::{DestinationConfig, MxConfig, StartError};
+use crate::{DestinationConfig, MxConfig, Security, StartError};
 
 pub(crate) use own::Own;
 
 use gates::{Gates, Pass};
 use resolve::Exchangers;
+use sts::{Enforced, Sts};
 
 /// Carries each recipient's mail to where it belongs.
 pub(crate) struct Mx {
     local: Option<Local>,
     exchangers: Exchangers,
+    sts: Option<Sts>,
     smtp: Smtp,
     port: u16,
     gates: Gates,
@@ -66,10 +69,12 @@ impl Mx {
             }
             None => None,
         };
+        let reach = config.exchangers.reach.clone();
         let exchangers = Exchangers::new(config.exchangers, own.with(&config.own), config.port)?;
+        let sts = config.sts.map(|sts| Sts::new(sts, exchangers.resolver(), reach)).transpose()?;
         let smtp = Smtp::new(config.client).map_err(StartError::Tls)?;
         let (gates, default, destinations) = (Gates::new(config.concurrency), config.default, config.destinations);
-        Ok(Arc::new(Self { local, exchangers, smtp, port: config.port, gates, default, destinations }))
+        Ok(Arc::new(Self { local, exchangers, sts, smtp, port: config.port, gates, default, destinations }))
     }
 
     /// Delivers to those who are due, each destination beside the others.
@@ -158,21 +163,36 @@ impl Mx {
     }
 
     async fn send(&self, message: &Message, part: &Part) -> Vec<Delivered> {
-        let security = self.settings(&part.destination).security;
-        match self.exchangers.hops(&part.destination).await {
-            Ok(hops) => {
-                let place = |hop: Hop| {
-                    let address = Address::Tcp((hop.ip, self.port).into());
-                    Place { host: hop.host, address, security }
-                };
-                let places: Vec<_> = hops.into_iter().map(place).collect();
-                self.smtp.carry(&places, message, &part.recipients).await
-            }
-            Err(nowhere) => {
-                let reply = format!("{}: {nowhere}", part.destination);
-                Delivered::all(&part.recipients, nowhere.outcome(), &reply)
+        let nowhere = |outcome, why: &dyn std::fmt::Display| {
+            Delivered::all(&part.recipients, outcome, &format!("{}: {why}", part.destination))
+        };
+        let mut hops = match self.exchangers.hops(&part.destination).await {
+            Ok(hops) => hops,
+            Err(why) => return nowhere(why.outcome(), &why),
+        };
+        let mut security = self.settings(&part.destination).security;
+        if let Some(policy) = self.policy(&part.destination, security).await {
+            security = Security::Verified;
+            hops.retain(|hop| policy.permits(&hop.host));
+            if hops.is_empty() {
+                let why = "4.7.5 the domain's MTA-STS policy permits none of its servers";
+                return nowhere(Outcome::Deferred, &why);
             }
         }
+        let place = |hop: Hop| {
+            let address = Address::Tcp((hop.ip, self.port).into());
+            Place { host: hop.host, address, security }
+        };
+        let places: Vec<_> = hops.into_iter().map(place).collect();
+        self.smtp.carry(&places, message, &part.recipients).await
+    }
+
+    /// What the domain wants for its mail, unless the operator wants none of it.
+    async fn policy(&self, destination: &str, security: Security) -> Option<Enforced> {
+        if security == Security::Off || destination.starts_with('[') {
+            return None;
+        }
+        self.sts.as_ref()?.enforced(destination).await
     }
 
     /// What the operator says of a destination: by its name, or by that of a domain above it.

@@ -27,7 +27,7 @@ pub(crate) struct Webhook {
 impl Webhook {
     pub(crate) fn new(config: WebhookConfig) -> Result<Self, StartError> {
         let resolver = Resolver::new(&config.resolver).map_err(StartError::NameServer)?;
-        let network = NetworkConfig { roots: config.ca.clone(), concurrency: usize::MAX };
+        let network = NetworkConfig { roots: None, more_roots: config.ca.clone(), concurrency: usize::MAX };
         let network = Network::new(resolver, &network).map_err(StartError::Roots)?;
         // The operator has named it, wherever it is.
         let reach = Reach { private: true, addresses: Vec::new() };

@@ -2,12 +2,19 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 #![allow(unreachable_pub, reason = "a module of each test program")]
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use wasmail_server::{
+    ClientConfig, DestinationConfig, ExchangersConfig, Families, LocalConfig, MaildirConfig, MaildirLayout, MxConfig,
+};
+use wasmail_services::Reach;
 use wasmail_services::dns::{Query, RecordType, Resolver, ResolverConfig};
+
+use crate::support::Home;
 
 /// Longest that it may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -96,4 +103,30 @@ fn spawn(dir: &Path, address: SocketAddr) -> Child {
     // In the foreground, so that it ends with the test.
     nsd.arg("-d").arg("-c").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
     nsd.spawn().expect("the package `nsd` is installed")
+}
+
+/// Delivery to where this name server says, on loopback.
+pub fn mx(home: &Home, nsd: &Nsd, port: u16) -> MxConfig {
+    let maildir = MaildirConfig {
+        root: home.maildir(),
+        layout: MaildirLayout::PerRecipient,
+        hostname: "mx.example".into(),
+        sync: false,
+    };
+    MxConfig {
+        local: Some(LocalConfig { domains: vec!["Local.test".into()], maildir }),
+        exchangers: ExchangersConfig {
+            resolver: nsd.resolver(),
+            families: Families::Ipv4First,
+            reach: Reach { private: false, addresses: vec!["127.0.0.0/8".parse().unwrap()] },
+            literals: false,
+        },
+        own: vec!["127.0.0.9".into()],
+        port,
+        concurrency: 4,
+        default: DestinationConfig::default(),
+        destinations: BTreeMap::new(),
+        sts: None,
+        client: ClientConfig::new("mx.example"),
+    }
 }

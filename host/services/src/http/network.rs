@@ -17,6 +17,8 @@ use crate::{Failure, dns};
 pub struct NetworkConfig {
     /// A file of certificates in PEM, in place of Mozilla's list, which is compiled in.
     pub roots: Option<PathBuf>,
+    /// Another file of certificates, which are trusted beside those.
+    pub more_roots: Option<PathBuf>,
     /// Requests under way at once, of all bindings together.
     pub concurrency: usize,
 }
@@ -50,10 +52,14 @@ impl Network {
     /// # Errors
     /// When the file of roots cannot be read, or has no certificate in it.
     pub fn new(resolver: Arc<dns::Resolver>, config: &NetworkConfig) -> Result<Arc<Self>, NoRoots> {
-        let roots = match &config.roots {
+        let mut roots = match &config.roots {
             Some(path) => read(path).map_err(|why| NoRoots { path: path.clone(), why })?,
             None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
         };
+        if let Some(path) = &config.more_roots {
+            let more = read(path).map_err(|why| NoRoots { path: path.clone(), why })?;
+            roots.extend(more.roots);
+        }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let mut tls = versions.expect("ring knows TLS 1.2 and 1.3").with_root_certificates(roots).with_no_client_auth();

@@ -95,7 +95,7 @@ fn network(names: &[(&str, &str)]) -> Arc<Network> {
         let query = Query { name: (*name).to_owned(), record_type: RecordType::A };
         (query, Ok(Answer { outcome: Outcome::Found, records, validated: false }))
     });
-    Network::new(Resolver::of_list(list), &NetworkConfig { roots: None, concurrency: 10 }).unwrap()
+    Network::new(Resolver::of_list(list), &NetworkConfig { roots: None, more_roots: None, concurrency: 10 }).unwrap()
 }
 
 fn client_to(url: &str, reach: Reach, quota: Quota) -> Client {
@@ -319,7 +319,7 @@ async fn a_certificate_has_to_be_of_the_host_and_of_a_root() {
             let query = Query { name: name.to_owned(), record_type: RecordType::A };
             (query, Ok(Answer { outcome: Outcome::Found, records, validated: false }))
         });
-        let config = NetworkConfig { roots, concurrency: 10 };
+        let config = NetworkConfig { roots, more_roots: None, concurrency: 10 };
         let network = Network::new(Resolver::of_list(list), &config).unwrap();
         let origin = Origin::of(&url::Url::parse(&url).unwrap()).unwrap();
         fetch(&Client::new(network, vec![origin], local(), Quota::default()), request("GET", &url)).await
@@ -339,7 +339,7 @@ fn a_file_of_roots_has_to_have_some() {
         if let Some(content) = content {
             std::fs::write(&path, content).unwrap();
         }
-        let config = NetworkConfig { roots: Some(path.clone()), concurrency: 1 };
+        let config = NetworkConfig { roots: Some(path.clone()), more_roots: None, concurrency: 1 };
         let error = Network::new(Resolver::of_list([]), &config).unwrap_err().to_string();
         assert!(error.contains("roots.pem"), "{error}");
     }

@@ -30,6 +30,11 @@ impl Exchangers {
         Ok(Self(Arc::new(Inner { config, resolver, own, port })))
     }
 
+    /// Whom it asks.
+    pub(super) fn resolver(&self) -> Arc<Resolver> {
+        Arc::clone(&self.0.resolver)
+    }
+
     /// Where mail for this destination goes, the best first.
     pub(super) async fn hops(&self, destination: &str) -> Result<Vec<Hop>, Nowhere> {
         let own = &self.0;
