@@ -149,6 +149,7 @@ fn resolver(settings: &Settings, mistakes: &mut Mistakes) -> Option<Arc<dns::Res
         concurrency: own.plugin_concurrency,
         cache: own.plugin_cache,
         trust_ad: own.trust_ad,
+        validation: dns::Validation::Off,
     };
     let started = dns::Resolver::new(&config);
     let help = "name the servers, such as servers = [\"127.0.0.1:53\"]";

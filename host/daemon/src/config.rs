@@ -21,7 +21,7 @@ pub(crate) use danger::warn;
 pub(crate) use decode::{Size, nearest};
 pub(crate) use load::REFERENCE;
 pub(crate) use mistake::{Mistakes, Severity};
-pub(crate) use outbound::{Families, MxDomain, OutboundTls, Patience};
+pub(crate) use outbound::{Families, Mx, MxDomain, OutboundTls, Patience};
 pub(crate) use place::{KeyPath, Sources};
 pub(crate) use settings::{
     Auth, Certificate, Chunking, DeliveryKind, Instance, LineEndings, Listener, ListenerKind, ListenerTls, Log,
@@ -85,7 +85,9 @@ fn resolve(settings: &mut Settings, base: &Path) {
     let credentials = settings.route.iter_mut().flat_map(|route| [&mut route.credentials, &mut route.authorization]);
     let credentials = credentials.filter_map(Option::as_mut);
     let delivery = &mut settings.delivery;
-    for path in credentials.chain(&mut delivery.credentials).chain(&mut delivery.tls_ca) {
+    for path in
+        credentials.chain(&mut delivery.credentials).chain(&mut delivery.tls_ca).chain(&mut delivery.mx.trust_anchors)
+    {
         *path = base.join(&*path);
     }
     for path in settings.route.iter_mut().filter_map(|route| route.path.as_mut()) {

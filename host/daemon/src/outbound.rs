@@ -10,7 +10,7 @@ use wasmail_server::{
     NextHopConfig, Pace, Patience, Secret, Security, StsConfig, WebhookConfig,
 };
 use wasmail_services::Reach;
-use wasmail_services::dns::ResolverConfig;
+use wasmail_services::dns::{ResolverConfig, Validation};
 
 use crate::config::{self, Families, KeyPath, Mistakes, OutboundTls, Settings};
 use crate::paths;
@@ -29,7 +29,7 @@ pub(crate) fn mx(settings: &Settings, local: Option<MaildirConfig>) -> MxConfig 
     MxConfig {
         local: local.map(|maildir| LocalConfig { domains, maildir }),
         exchangers: ExchangersConfig {
-            resolver: resolver(settings),
+            resolver: ResolverConfig { validation: validation(mx), ..resolver(settings) },
             families: families(mx.families),
             reach: Reach { private: mx.private, addresses: mx.networks() },
             literals: mx.literals,
@@ -43,6 +43,7 @@ pub(crate) fn mx(settings: &Settings, local: Option<MaildirConfig>) -> MxConfig 
             .iter()
             .map(|own| (own.name.to_ascii_lowercase(), destination(settings, Some(own))))
             .collect(),
+        dane: mx.dane,
         sts: mx.mta_sts.then(|| StsConfig {
             port: mx.mta_sts_port,
             ca: settings.delivery.tls_ca.clone(),
@@ -180,6 +181,15 @@ fn resolver(settings: &Settings) -> ResolverConfig {
         concurrency: DNS_CONCURRENCY,
         cache: DNS_CACHE,
         trust_ad: dns.trust_ad,
+        validation: Validation::Off,
+    }
+}
+
+fn validation(mx: &config::Mx) -> Validation {
+    match &mx.trust_anchors {
+        _ if !mx.validate => Validation::Off,
+        Some(path) => Validation::From(path.clone()),
+        None => Validation::FromRoot,
     }
 }
 

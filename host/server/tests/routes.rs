@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::{TcpListener, UnixListener};
 use wasmail_policy::{Hook, Mutation, Verdict};
 use wasmail_server::{ClientConfig, Destination, MaildirConfig, MaildirLayout, NextHopConfig, Secret, WebhookConfig};
-use wasmail_services::dns::ResolverConfig;
+use wasmail_services::dns::{ResolverConfig, Validation};
 use wasmail_spool::{Inspection, RecipientState};
 
 fn lmtp(host: &str, port: u16) -> Destination {
@@ -31,7 +31,14 @@ fn webhook(url: String) -> Destination {
     Destination::Webhook(Box::new(WebhookConfig {
         url,
         authorization: Some(Secret::new("Bearer of news")),
-        resolver: ResolverConfig { servers, timeout, concurrency: 1, cache: 0, trust_ad: false },
+        resolver: ResolverConfig {
+            servers,
+            timeout,
+            concurrency: 1,
+            cache: 0,
+            trust_ad: false,
+            validation: Validation::Off,
+        },
         ca: None,
         timeout,
     }))

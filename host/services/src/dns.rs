@@ -7,7 +7,7 @@ mod upstream;
 
 pub use answer::{Answer, Data, Mx, Outcome, Query, RecordType, ResourceRecord, Tlsa};
 pub use client::{Client, Quota};
-pub use resolver::{NoNameServer, Resolver, ResolverConfig};
+pub use resolver::{NoNameServer, Resolver, ResolverConfig, Validation};
 
 #[cfg(test)]
 pub(crate) mod tests;

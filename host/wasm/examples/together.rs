@@ -16,7 +16,7 @@ use tokio::net::UdpSocket;
 use wasmail_mail::{Connection, Counters, Local, Proxy, Remote};
 use wasmail_policy::{Binding, Chain, Context, FaultRule, Grants, Hook};
 use wasmail_services::Capabilities;
-use wasmail_services::dns::{Client, Quota, Resolver, ResolverConfig};
+use wasmail_services::dns::{Client, Quota, Resolver, ResolverConfig, Validation};
 use wasmail_wasm::{Bind, Component, Engine, EngineConfig};
 
 const LISTS: [usize; 4] = [1, 2, 5, 10];
@@ -60,6 +60,7 @@ async fn bindings(component: &Component, name_server: SocketAddr, lists: usize) 
         concurrency: 100,
         cache: 1_000,
         trust_ad: false,
+        validation: Validation::Off,
     };
     let resolver = Resolver::new(&config).expect("there is a name server");
     let mut bindings = Vec::new();

@@ -54,6 +54,7 @@ async fn a_flood_of_questions_ends_at_its_quota() {
         concurrency: 10,
         cache: 10,
         trust_ad: false,
+        validation: dns::Validation::Off,
     };
     let quota = dns::Quota { queries: 3, timeout: Duration::from_millis(50), ..dns::Quota::default() };
     let client = dns::Client::new(dns::Resolver::new(&config).unwrap(), quota);
@@ -80,6 +81,7 @@ async fn while_a_guest_waits_the_thread_is_free() {
         concurrency: 10,
         cache: 10,
         trust_ad: false,
+        validation: dns::Validation::Off,
     };
     let quota = dns::Quota { queries: 1, timeout: Duration::from_millis(500), ..dns::Quota::default() };
     let client = dns::Client::new(dns::Resolver::new(&config).unwrap(), quota);

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -27,6 +28,12 @@ section! {
         addresses: Vec<String>,
         /// Names and addresses that are ours, too.
         own: Vec<String>,
+        /// Whether answers of the DNS are validated here.
+        validate: bool,
+        /// The keys that validation begins with, in place of those of the root zone.
+        trust_anchors: Option<PathBuf>,
+        /// Whether certificates are looked for in the DNS.
+        dane: bool,
         /// Whether domains' policies by MTA-STS are looked for.
         mta_sts: bool,
         /// Port of the servers of policies.

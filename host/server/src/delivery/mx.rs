@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use wasmail_mail::{Envelope, ForwardPath};
 use wasmail_queue::Outcome;
 use wasmail_queue::exchanges::Hop;
+use wasmail_services::dns::Tlsa;
 use wasmail_spool::{Message, Spool, SpoolId};
 
 use super::attempt::{Carried, Delivered, Due};
@@ -31,6 +32,8 @@ pub(crate) struct Mx {
     local: Option<Local>,
     exchangers: Exchangers,
     sts: Option<Sts>,
+    /// Whether records about certificates are looked for.
+    dane: bool,
     smtp: Smtp,
     port: u16,
     gates: Gates,
@@ -74,7 +77,17 @@ impl Mx {
         let sts = config.sts.map(|sts| Sts::new(sts, exchangers.resolver(), reach)).transpose()?;
         let smtp = Smtp::new(config.client).map_err(StartError::Tls)?;
         let (gates, default, destinations) = (Gates::new(config.concurrency), config.default, config.destinations);
-        Ok(Arc::new(Self { local, exchangers, sts, smtp, port: config.port, gates, default, destinations }))
+        Ok(Arc::new(Self {
+            local,
+            exchangers,
+            sts,
+            dane: config.dane,
+            smtp,
+            port: config.port,
+            gates,
+            default,
+            destinations,
+        }))
     }
 
     /// Delivers to those who are due, each destination beside the others.
@@ -166,8 +179,8 @@ impl Mx {
         let nowhere = |outcome, why: &dyn std::fmt::Display| {
             Delivered::all(&part.recipients, outcome, &format!("{}: {why}", part.destination))
         };
-        let mut hops = match self.exchangers.hops(&part.destination).await {
-            Ok(hops) => hops,
+        let (mut hops, proven) = match self.exchangers.hops(&part.destination).await {
+            Ok(found) => found,
             Err(why) => return nowhere(why.outcome(), &why),
         };
         let mut security = self.settings(&part.destination).security;
@@ -179,12 +192,33 @@ impl Mx {
                 return nowhere(Outcome::Deferred, &why);
             }
         }
+        match self.places(hops, security, proven).await {
+            Ok(places) => self.smtp.carry(&places, message, &part.recipients).await,
+            Err(why) => nowhere(Outcome::Deferred, &why),
+        }
+    }
+
+    /// The places, with what the DNS proves of their certificates. A server of which it cannot be had is left out: without it
+    /// nobody knows whether the server is the right one (RFC 7672 §2.1.2).
+    async fn places(&self, hops: Vec<Hop>, security: Security, proven: bool) -> Result<Vec<Place>, String> {
+        let mut known: BTreeMap<String, Option<Option<Arc<[Tlsa]>>>> = BTreeMap::new();
+        let mut failed = None;
+        for hop in hops.iter().filter(|_| self.dane && proven && security != Security::Off) {
+            if known.contains_key(&hop.host) {
+                continue;
+            }
+            let records = self.exchangers.dane(&hop.host).await;
+            let records =
+                records.map_err(|why| failed = Some(format!("4.7.5 the TLSA records of {}: {why}", hop.host)));
+            known.insert(hop.host.clone(), records.ok());
+        }
         let place = |hop: Hop| {
             let address = Address::Tcp((hop.ip, self.port).into());
-            Place { host: hop.host, address, security }
+            let dane = known.get(&hop.host).map_or(Some(None), Clone::clone)?;
+            Some(Place { host: hop.host, address, security, dane })
         };
-        let places: Vec<_> = hops.into_iter().map(place).collect();
-        self.smtp.carry(&places, message, &part.recipients).await
+        let places: Vec<_> = hops.into_iter().filter_map(place).collect();
+        failed.filter(|_| places.is_empty()).map_or(Ok(places), Err)
     }
 
     /// What the domain wants for its mail, unless the operator wants none of it.

@@ -40,13 +40,13 @@ impl NextHop {
         if self.host.starts_with('/') {
             // Nobody listens on the way.
             let (address, security) = (Address::Unix(self.host.clone().into()), Security::Off);
-            return Ok(vec![Place { host: "localhost".to_owned(), address, security }]);
+            return Ok(vec![Place { host: "localhost".to_owned(), address, security, dane: None }]);
         }
         let found = lookup_host((self.host.as_str(), self.port)).await;
         let found = found.map_err(|error| format!("4.4.3 failed to look up {}: {error}", self.host))?;
         let place = |address: SocketAddr| {
             let address = Address::Tcp(address);
-            Place { host: self.host.clone(), address, security: self.security }
+            Place { host: self.host.clone(), address, security: self.security, dane: None }
         };
         Ok(found.take(ADDRESSES_MAX).map(place).collect())
     }

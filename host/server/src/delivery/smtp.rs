@@ -1,5 +1,6 @@
 //! Delivery to other servers by SMTP: connections that are kept for a moment, and recipients' fates.
 
+pub(super) mod dane;
 mod link;
 mod outgoing;
 mod stream;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::net::{TcpSocket, UnixStream};
 use tokio::time::{Instant, timeout};
+use wasmail_services::dns::Tlsa;
 use wasmail_smtp::client::{StartTls, Wishes};
 use wasmail_spool::Message;
 
@@ -51,6 +53,9 @@ pub(super) struct Place {
     pub(super) address: Address,
     /// How safe a connection must be. One that was made for less is not used for more.
     pub(super) security: Security,
+    /// What the DNS says of its certificate, proven by DNSSEC: then TLS is held, and nothing else counts. Without a record that
+    /// can be used, any certificate is good (RFC 7672 §2.2).
+    pub(super) dane: Option<Arc<[Tlsa]>>,
 }
 
 impl fmt::Display for Place {
@@ -117,15 +122,14 @@ impl Smtp {
 
     async fn connect(&self, place: &Place) -> Result<Link, String> {
         let starttls = match place.security {
+            _ if place.dane.is_some() => StartTls::Required,
             Security::Off => StartTls::Never,
             Security::Opportunistic => StartTls::IfOffered,
             Security::Verified => StartTls::Required,
         };
         let link = match self.open(place, starttls).await? {
             // Without TLS the mail is as safe as with a server that has none (RFC 7435).
-            Err(Trouble::Handshake(error))
-                if place.security == Security::Opportunistic && !self.config.implicit_tls =>
-            {
+            Err(Trouble::Handshake(error)) if starttls == StartTls::IfOffered && !self.config.implicit_tls => {
                 tracing::info!(target: "wasmail::delivery", %place, %error, "TLS failed; going on in the clear");
                 self.open(place, StartTls::Never).await?
             }
@@ -152,7 +156,9 @@ impl Smtp {
         let ClientConfig { hostname, lmtp, chunking, credentials, implicit_tls, patience, .. } = &self.config;
         let (hostname, credentials) = (hostname.clone(), credentials.clone());
         let wishes = Wishes { hostname, lmtp: *lmtp, chunking: *chunking, tls, credentials, patience: *patience };
-        let terms = Terms { tls: &self.tls, host: &place.host, verified: place.security == Security::Verified };
+        let dane = place.dane.as_deref().filter(|records| !records.is_empty());
+        let verified = dane.is_some() || (place.dane.is_none() && place.security == Security::Verified);
+        let terms = Terms { tls: &self.tls, host: &place.host, verified, dane };
         Ok(Link::open(stream, wishes, *implicit_tls, terms).await)
     }
 

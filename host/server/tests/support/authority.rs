@@ -27,13 +27,20 @@ impl Authority {
 
     /// A server that has this name.
     pub fn server(&self, name: &str) -> Arc<rustls::ServerConfig> {
+        self.server_and_key(name).0
+    }
+
+    /// A server that has this name, and its public key.
+    pub fn server_and_key(&self, name: &str) -> (Arc<rustls::ServerConfig>, Vec<u8>) {
         let key = rcgen::KeyPair::generate().unwrap();
+        let public = rcgen::PublicKeyData::subject_public_key_info(&key);
         let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder =
             rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        Arc::new(builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap())
+        let config = builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
+        (Arc::new(config), public)
     }
 }

@@ -12,7 +12,7 @@ use wasmail_server::{
     ClientConfig, DestinationConfig, ExchangersConfig, Families, LocalConfig, MaildirConfig, MaildirLayout, MxConfig,
 };
 use wasmail_services::Reach;
-use wasmail_services::dns::{Query, RecordType, Resolver, ResolverConfig};
+use wasmail_services::dns::{Query, RecordType, Resolver, ResolverConfig, Validation};
 
 use crate::support::Home;
 
@@ -23,17 +23,32 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Nsd {
     child: Child,
     pub address: SocketAddr,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Nsd {
     /// Starts it with these records of `example.test`.
     pub async fn start(records: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let zone = format!(
-            "$ORIGIN example.test.\n@ 300 IN SOA ns root 1 3600 600 86400 60\n@ IN NS ns\nns IN A 127.0.0.1\n{records}"
-        );
-        std::fs::write(dir.path().join("example.test"), zone).unwrap();
+        std::fs::write(dir.path().join("example.test"), zone(records)).unwrap();
+        Self::start_in(dir).await
+    }
+
+    /// Likewise, with the zone signed; what of it is then changed has no good signature.
+    pub async fn start_signed(records: &str, change: impl Fn(String) -> String) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("plain"), zone(records)).unwrap();
+        let key = run(dir.path(), &["ldns-keygen", "-a", "ECDSAP256SHA256", "-k", "example.test"]);
+        std::fs::copy(dir.path().join(format!("{key}.key")), dir.path().join("anchors")).unwrap();
+        run(dir.path(), &["ldns-signzone", "-o", "example.test", "-f", "signed", "plain", &key]);
+        let signed = std::fs::read_to_string(dir.path().join("signed")).unwrap();
+        let changed = change(signed.clone());
+        assert!(changed != signed || change("same".into()) == "same", "there was nothing to change: {signed}");
+        std::fs::write(dir.path().join("example.test"), changed).unwrap();
+        Self::start_in(dir).await
+    }
+
+    async fn start_in(dir: tempfile::TempDir) -> Self {
         let began = Instant::now();
         // Between finding a free port and taking it somebody else may.
         loop {
@@ -41,17 +56,34 @@ impl Nsd {
             let address = free();
             let mut child = spawn(dir.path(), address);
             if answers(&mut child, address).await {
-                return Self { child, address, _dir: dir };
+                return Self { child, address, dir };
             }
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 
+    /// A resolver that asks it and validates what it says of its signed zone.
+    pub fn validating_resolver(&self) -> ResolverConfig {
+        ResolverConfig { validation: Validation::From(self.dir.path().join("anchors")), ..self.resolver() }
+    }
+
     /// A resolver that asks it.
     pub fn resolver(&self) -> ResolverConfig {
         config(self.address, Duration::from_secs(1))
     }
+}
+
+fn zone(records: &str) -> String {
+    format!("$ORIGIN example.test.\n@ 300 IN SOA ns root 1 3600 600 86400 60\n@ IN NS ns\nns IN A 127.0.0.1\n{records}")
+}
+
+/// Runs a program in this directory, and returns what it prints.
+fn run(dir: &Path, command: &[&str]) -> String {
+    let output = Command::new(command[0]).args(&command[1..]).current_dir(dir).output();
+    let output = output.expect("the package `ldnsutils` is installed");
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 impl Drop for Nsd {
@@ -62,7 +94,14 @@ impl Drop for Nsd {
 }
 
 fn config(server: SocketAddr, timeout: Duration) -> ResolverConfig {
-    ResolverConfig { servers: vec![server], timeout, concurrency: 100, cache: 100, trust_ad: true }
+    ResolverConfig {
+        servers: vec![server],
+        timeout,
+        concurrency: 100,
+        cache: 100,
+        trust_ad: true,
+        validation: Validation::Off,
+    }
 }
 
 async fn answers(child: &mut Child, address: SocketAddr) -> bool {
@@ -126,6 +165,7 @@ pub fn mx(home: &Home, nsd: &Nsd, port: u16) -> MxConfig {
         concurrency: 4,
         default: DestinationConfig::default(),
         destinations: BTreeMap::new(),
+        dane: true,
         sts: None,
         client: ClientConfig::new("mx.example"),
     }

@@ -84,7 +84,7 @@ pub struct Mx {
 }
 
 /// A certificate association (RFC 6698 §2.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names of the RFC")]
 pub struct Tlsa {
     pub certificate_usage: u8,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use hickory_resolver::config::{
 };
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::{DnsError, NetError, NoRecords};
+use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::serialize::txt::ParseError;
 use tokio::sync::Semaphore;
 
 use super::upstream::AsksForAd;
@@ -33,18 +36,44 @@ pub struct ResolverConfig {
     pub cache: u64,
     /// Whether the AD bit of these servers is believed.
     pub trust_ad: bool,
+    /// Whether answers are validated here with DNSSEC (RFC 4035), which asks these servers for keys and signatures.
+    pub validation: Validation,
 }
 
-/// The name servers of the system cannot be read.
+/// Whether answers are validated with DNSSEC.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Validation {
+    /// They are not.
+    #[default]
+    Off,
+    /// From the keys of the root zone on.
+    FromRoot,
+    /// From the keys in this file on: DNSKEY records as in a zone's file.
+    From(PathBuf),
+}
+
+/// The DNS cannot be asked.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to read the system's name servers: {0}")]
-pub struct NoNameServer(NetError);
+pub enum NoNameServer {
+    /// The name servers of the system cannot be read.
+    #[error("failed to read the system's name servers: {0}")]
+    System(NetError),
+    /// The keys that validation begins with cannot be read.
+    #[error("failed to read the keys in {path}: {why}")]
+    Anchors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+}
 
 /// Asks the DNS, and remembers the answers.
 pub struct Resolver {
     source: Source,
     pub(crate) slots: Semaphore,
     trust_ad: bool,
+    validates: bool,
 }
 
 enum Source {
@@ -56,16 +85,17 @@ impl Resolver {
     /// # Errors
     /// When no server is given and the system's cannot be read.
     pub fn new(config: &ResolverConfig) -> Result<Arc<Self>, NoNameServer> {
-        let network = network(config).map_err(NoNameServer)?;
+        let network = network(config)?;
+        let validates = config.validation != Validation::Off;
         let slots = Semaphore::new(config.concurrency.min(Semaphore::MAX_PERMITS));
-        Ok(Arc::new(Self { source: Source::Network(Box::new(network)), slots, trust_ad: config.trust_ad }))
+        Ok(Arc::new(Self { source: Source::Network(Box::new(network)), slots, trust_ad: config.trust_ad, validates }))
     }
 
     /// Answers from a list instead of the network, for rehearsals. What is not listed does not exist.
     #[must_use]
     pub fn of_list(list: impl IntoIterator<Item = (Query, Result<Answer, Failure>)>) -> Arc<Self> {
         let source = Source::List(list.into_iter().collect());
-        Arc::new(Self { source, slots: Semaphore::new(Semaphore::MAX_PERMITS), trust_ad: true })
+        Arc::new(Self { source, slots: Semaphore::new(Semaphore::MAX_PERMITS), trust_ad: true, validates: false })
     }
 
     /// Asks one question of the server's own, bound by [`ResolverConfig::concurrency`] and the time alone.
@@ -96,7 +126,10 @@ impl Resolver {
             .filter_map(|record| Some(ResourceRecord { data: Data::of(&record.data)?, ttl: record.ttl }))
             .collect();
         let outcome = if records.is_empty() { Outcome::NoData } else { Outcome::Found };
-        let validated = self.trust_ad && !records.is_empty() && lookup.message().metadata.authentic_data;
+        // Aliases on the way count, too.
+        let is_proven = self.validates && lookup.answers().iter().all(|record| record.proof.is_secure());
+        let is_told = self.trust_ad && lookup.message().metadata.authentic_data;
+        let validated = !records.is_empty() && (is_proven || is_told);
         Answer { outcome, records, validated }
     }
 }
@@ -118,6 +151,17 @@ fn without_records(error: &NetError) -> Result<Answer, Failure> {
         NetError::Dns(DnsError::ResponseCode(code)) => {
             Err(Failure::Unavailable(format!("the name servers answer {code}")))
         }
+        // A validating resolver says so in its own words.
+        NetError::Dns(DnsError::Nsec { response, proof, .. }) if !proof.is_bogus() => {
+            match response.metadata.response_code {
+                ResponseCode::NXDomain => Ok(Answer::empty(Outcome::NoSuchName)),
+                ResponseCode::NoError => Ok(Answer::empty(Outcome::NoData)),
+                code => Err(Failure::Unavailable(format!("the name servers answer {code}"))),
+            }
+        }
+        NetError::Dns(DnsError::Nsec { .. } | DnsError::DnssecBogus) => {
+            Err(Failure::Unavailable("the answer does not stand up to DNSSEC".to_owned()))
+        }
         NetError::Timeout => Err(Failure::TimedOut),
         other => {
             // Addresses of our name servers are none of the plugin's business.
@@ -127,16 +171,31 @@ fn without_records(error: &NetError) -> Result<Answer, Failure> {
     }
 }
 
-fn network(config: &ResolverConfig) -> Result<hickory_resolver::Resolver<AsksForAd>, NetError> {
+fn anchors(path: &Path) -> Result<TrustAnchors, NoNameServer> {
+    let error = |why: String| NoNameServer::Anchors { path: path.to_owned(), why };
+    let text = std::fs::read_to_string(path).map_err(|why| error(why.to_string()))?;
+    // The list counts keys of the root alone.
+    if !text.contains("DNSKEY") {
+        return Err(error("there is no DNSKEY record".to_owned()));
+    }
+    text.parse().map_err(|why: ParseError| error(why.to_string()))
+}
+
+fn network(config: &ResolverConfig) -> Result<hickory_resolver::Resolver<AsksForAd>, NoNameServer> {
     let mut builder = if config.servers.is_empty() {
-        hickory_resolver::Resolver::builder(AsksForAd::default())?
+        hickory_resolver::Resolver::builder(AsksForAd::default()).map_err(NoNameServer::System)?
     } else {
         let servers = config.servers.iter().map(|server| name_server(server.ip(), server.port())).collect();
         let servers = config::ResolverConfig::from_name_servers(servers);
         hickory_resolver::Resolver::builder_with_config(servers, AsksForAd::default())
     };
     set_options(builder.options_mut(), config);
-    builder.build()
+    match &config.validation {
+        Validation::Off => {}
+        Validation::FromRoot => builder = builder.with_trust_anchor(Arc::new(TrustAnchors::default())),
+        Validation::From(path) => builder = builder.with_trust_anchor(Arc::new(anchors(path)?)),
+    }
+    builder.build().map_err(NoNameServer::System)
 }
 
 fn name_server(ip: IpAddr, port: u16) -> NameServerConfig {

@@ -124,7 +124,14 @@ fn spawn(dir: &Path, address: SocketAddr) -> Child {
 
 pub(crate) fn config(address: SocketAddr) -> ResolverConfig {
     let timeout = Duration::from_secs(1);
-    ResolverConfig { servers: vec![address], timeout, concurrency: 100, cache: 100, trust_ad: true }
+    ResolverConfig {
+        servers: vec![address],
+        timeout,
+        concurrency: 100,
+        cache: 100,
+        trust_ad: true,
+        validation: Validation::Off,
+    }
 }
 
 fn client(address: SocketAddr, quota: Quota) -> Client {

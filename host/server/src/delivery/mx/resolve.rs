@@ -9,9 +9,10 @@ use wasmail_queue::exchanges::{
     Address, AddressAnswer, Exchange, Exchanges, Hop, MxAnswer, Nowhere, Standing, Why, exchanges, hops,
 };
 use wasmail_services::Failure;
-use wasmail_services::dns::{Answer, Data, Outcome, Query, RecordType, Resolver};
+use wasmail_services::dns::{Answer, Data, Outcome, Query, RecordType, Resolver, Tlsa};
 
 use super::own::Own;
+use crate::delivery::smtp::dane::is_usable;
 use crate::{ExchangersConfig, StartError};
 
 /// Finds the servers of a domain.
@@ -35,16 +36,30 @@ impl Exchangers {
         Arc::clone(&self.0.resolver)
     }
 
-    /// Where mail for this destination goes, the best first.
-    pub(super) async fn hops(&self, destination: &str) -> Result<Vec<Hop>, Nowhere> {
+    /// Where mail for this destination goes, the best first; and whether DNSSEC proves that these are its servers.
+    pub(super) async fn hops(&self, destination: &str) -> Result<(Vec<Hop>, bool), Nowhere> {
         let own = &self.0;
         if let Some(literal) = destination.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            return own.literal(literal);
+            return own.literal(literal).map(|hops| (hops, false));
         }
-        let answer = own.mx(destination).await;
+        let (answer, proven) = own.mx(destination).await;
         let found = exchanges(destination, answer, |host| own.own.is_name(host), seed())?;
         let answers = self.addresses(&found).await;
-        hops(found, &answers, own.config.families, seed())
+        Ok((hops(found, &answers, own.config.families, seed())?, proven))
+    }
+
+    /// What the DNS says, proven, of the certificate of a server: those records that can be used, if there are any at all.
+    pub(super) async fn dane(&self, host: &str) -> Result<Option<Arc<[Tlsa]>>, Failure> {
+        let query = Query { name: format!("_{}._tcp.{host}", self.0.port), record_type: RecordType::Tlsa };
+        let answer = self.0.resolver.lookup(&query).await?;
+        if !answer.validated {
+            return Ok(None);
+        }
+        let records = answer.records.into_iter().filter_map(|record| match record.data {
+            Data::Tlsa(record) if is_usable(&record) => Some(record),
+            _ => None,
+        });
+        Ok(Some(records.collect()))
     }
 
     /// The addresses of each host, asked for at once.
@@ -77,21 +92,24 @@ impl Inner {
         hops(Exchanges::only(ip.to_string()), &[answer], wasmail_queue::exchanges::Families::Ipv4First, 0)
     }
 
-    async fn mx(&self, domain: &str) -> MxAnswer {
+    /// The answer, and whether it is proven.
+    async fn mx(&self, domain: &str) -> (MxAnswer, bool) {
         let query = Query { name: domain.to_owned(), record_type: RecordType::Mx };
         let answer = match self.resolver.lookup(&query).await {
             Ok(answer) => answer,
             // No name that the DNS could have.
-            Err(Failure::Invalid(_)) => return MxAnswer::NoSuchDomain,
-            Err(failure) => return MxAnswer::Failed(failure.to_string()),
+            Err(Failure::Invalid(_)) => return (MxAnswer::NoSuchDomain, false),
+            Err(failure) => return (MxAnswer::Failed(failure.to_string()), false),
         };
-        match answer.outcome {
+        let proven = answer.validated;
+        let answer = match answer.outcome {
             Outcome::Found => {
                 MxAnswer::Records(answer.records.into_iter().filter_map(|record| exchange(record.data)).collect())
             }
             Outcome::NoData => MxAnswer::NoRecords,
             Outcome::NoSuchName => MxAnswer::NoSuchDomain,
-        }
+        };
+        (answer, proven)
     }
 
     async fn addresses(&self, host: &str) -> AddressAnswer {

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
+use wasmail_services::dns::Tlsa;
 use wasmail_smtp::client::{Client, ClientStep, Extensions, Fate, Outgoing, Phase, Reason, Wishes};
 use wasmail_spool::Message;
 
@@ -59,8 +60,10 @@ pub(super) struct Terms<'a> {
     pub(super) tls: &'a ClientTls,
     /// The name that it asks for.
     pub(super) host: &'a str,
-    /// Whether the certificate must be good for that name.
+    /// Whether the certificate must be good.
     pub(super) verified: bool,
+    /// What the DNS says of it, if anything: then nothing else counts.
+    pub(super) dane: Option<&'a [Tlsa]>,
 }
 
 fn now() -> std::time::Instant {
@@ -99,7 +102,7 @@ impl Link {
 
     async fn shake_hands(&mut self, terms: Terms<'_>) -> Result<(), Trouble> {
         let stream = self.stream.take_clear().ok_or(Trouble::Handshake(io::ErrorKind::NotConnected.into()))?;
-        let (stream, session) = terms.tls.connect(stream, terms.host).await.map_err(Trouble::Handshake)?;
+        let (stream, session) = terms.tls.connect(stream, terms.host, terms.dane).await.map_err(Trouble::Handshake)?;
         if let (true, Err(why)) = (terms.verified, &session.verified) {
             return Err(Trouble::Certificate(why.clone()));
         }

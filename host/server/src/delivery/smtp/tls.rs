@@ -19,13 +19,16 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use wasmail_services::dns::Tlsa;
 
+use super::dane;
 use crate::TlsError;
 
 /// What all connections share.
 pub(super) struct ClientTls {
     config: Arc<ClientConfig>,
     verifier: Arc<WebPkiServerVerifier>,
+    provider: Arc<CryptoProvider>,
     /// How long a handshake may take.
     patience: Duration,
 }
@@ -35,7 +38,7 @@ pub(super) struct ClientTls {
 pub(super) struct Session {
     pub(super) version: &'static str,
     pub(super) cipher: String,
-    /// Whether the certificate is good for the name, by the authorities that are believed; why not.
+    /// Whether the certificate is good, by the authorities that are believed or by the DNS; why not.
     pub(super) verified: Result<(), String>,
 }
 
@@ -58,35 +61,40 @@ impl ClientTls {
         let verifier = verifier.map_err(|error| Error::General(error.to_string()))?;
         let builder =
             ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-        let believes = Arc::new(BelievesAnybody(provider));
+        let believes = Arc::new(BelievesAnybody(Arc::clone(&provider)));
         let mut config = builder.dangerous().with_custom_certificate_verifier(believes).with_no_client_auth();
         // A session that goes on shows no certificate.
         config.resumption = Resumption::disabled();
-        Ok(Self { config: Arc::new(config), verifier, patience })
+        Ok(Self { config: Arc::new(config), verifier, provider, patience })
     }
 
-    /// Holds a handshake with a host, by name or address.
+    /// Holds a handshake with a host, by name or address, and judges its certificate, by records of the DNS if there are any.
     pub(super) async fn connect(
         &self,
         stream: TcpStream,
         host: &str,
+        dane: Option<&[Tlsa]>,
     ) -> io::Result<(Box<TlsStream<TcpStream>>, Session)> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let connecting = TlsConnector::from(Arc::clone(&self.config)).connect(name.clone(), stream);
         let stream =
             timeout(self.patience, connecting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        let session = self.session(&stream, &name);
+        let session = self.session(&stream, &name, dane);
         Ok((Box::new(stream), session))
     }
 
-    fn session(&self, stream: &TlsStream<TcpStream>, name: &ServerName<'_>) -> Session {
+    fn session(&self, stream: &TlsStream<TcpStream>, name: &ServerName<'_>, dane: Option<&[Tlsa]>) -> Session {
         let (_, session) = stream.get_ref();
         let version = match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLSv1.3",
         };
         let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default();
-        let verified = self.verify(session.peer_certificates().unwrap_or_default(), name);
+        let chain = session.peer_certificates().unwrap_or_default();
+        let verified = match dane {
+            Some(records) => dane::verify(records, chain, name, &self.provider),
+            None => self.verify(chain, name),
+        };
         // rustls marks the suites of TLS 1.3, whose registered names have no mark.
         Session { version, cipher: cipher.replacen("TLS13_", "TLS_", 1), verified }
     }
