@@ -44,7 +44,7 @@ fn a_report_of_a_failure_is_read_by_others() {
     if !here(&["python3"]) || !Postfix::here() {
         return;
     }
-    let postfix = Postfix::start(&Role::Deliver(&["there"]));
+    let postfix = Postfix::start(&Role::Deliver(&["there@example.test"]));
     let home = Home::new(&format!(
         "[dns]\nreverse = \"off\"\n\
          [[listener]]\nname = \"smtp\"\naddress = \"127.0.0.1:0\"\nrelaying = true\n\
