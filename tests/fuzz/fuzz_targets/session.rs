@@ -4,6 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use wasmail_fuzz::{block_on, rehearsal};
+use wasmail_mail::BodyType;
 use wasmail_smtp::{LineEndings, Message};
 
 fuzz_target!(|input: &[u8]| {
@@ -17,13 +18,14 @@ fuzz_target!(|input: &[u8]| {
     whole.1.iter().for_each(check_message);
 });
 
-/// How often data can end: at CRLF.CRLF, where the first CRLF may be the end of the DATA line, and so may be a lone LF
+/// How often data can end: with the last chunk (RFC 3030), and at CRLF.CRLF, where the first CRLF may be the end of the DATA line, and so may be a lone LF
 /// where that ends a command.
 fn ends(octets: &[u8], endings: LineEndings) -> usize {
     let strict = octets.windows(5).filter(|window| window == b"\r\n.\r\n").count();
     let at_once =
         stops(octets).filter(|stop| octets[*stop..].starts_with(b".\r\n") && !octets[..*stop].ends_with(b"\r\n"));
-    if endings == LineEndings::Normalise { strict + at_once.count() } else { strict }
+    let chunks = octets.windows(4).filter(|window| window.eq_ignore_ascii_case(b"LAST")).count();
+    chunks + if endings == LineEndings::Normalise { strict + at_once.count() } else { strict }
 }
 
 /// Sends octets in chunks, and always waits after a line that may be DATA: content in the same write is refused.
@@ -58,7 +60,11 @@ fn check_replies(replies: &[u8]) {
 }
 
 fn check_message(message: &Message) {
-    let content = [message.header.as_slice(), &message.body].concat();
+    let mut content = message.header.clone();
+    // Of what is binary the header section alone is text (RFC 3030 §3).
+    if message.envelope.body != BodyType::BinaryMime {
+        content.extend_from_slice(&message.body);
+    }
     let count = |octet| content.iter().filter(|other| **other == octet).count();
     let crlf = content.windows(2).filter(|pair| pair == b"\r\n").count();
     assert_eq!((count(b'\r'), count(b'\n'), count(0)), (crlf, crlf, 0));
