@@ -43,6 +43,7 @@ pub(crate) fn mx(settings: &Settings, local: Option<MaildirConfig>) -> MxConfig 
             .iter()
             .map(|own| (own.name.to_ascii_lowercase(), destination(settings, Some(own))))
             .collect(),
+        tls_reports: mx.tls_reports.then(|| paths::tls_reports(settings)),
         dane: mx.dane,
         sts: mx.mta_sts.then(|| StsConfig {
             port: mx.mta_sts_port,

@@ -29,6 +29,11 @@ pub(crate) fn mta_sts(settings: &Settings) -> PathBuf {
     settings.server.data_dir.join("mta-sts")
 }
 
+/// What became of TLS with other servers.
+pub(crate) fn tls_reports(settings: &Settings) -> PathBuf {
+    settings.server.data_dir.join("tls-reports")
+}
+
 /// What plugins keep.
 pub(crate) fn kv(settings: &Settings) -> PathBuf {
     settings.server.data_dir.join("kv.redb")

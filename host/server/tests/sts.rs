@@ -82,6 +82,7 @@ async fn send(
     let mut config = mx(home, nsd, peer.address.port());
     let ca = Some(authority.pem().join("ca.pem"));
     config.client.ca = ca.clone();
+    config.tls_reports = Some(home.path().join("tls-reports"));
     config.sts = Some(StsConfig { port: policies.address.port(), ca, dir: Some(home.path().join("mta-sts")) });
     let server = home.start(Wanted { destination: Some(Destination::Mx(Box::new(config))), ..Wanted::default() });
     let mut client = server.connect().await;
@@ -125,10 +126,20 @@ async fn mail_waits_for_a_server_that_is_not_good_enough() {
     let policies = PolicyHost::start(&authority, ENFORCE).await;
     let other = PolicyHost::start(&authority, &ENFORCE.replace("one.example.test", "*.elsewhere.test")).await;
     let bad = Some(authority.server("somebody.else.test"));
-    for (policies, script, why) in [
-        (&policies, Script::default(), ": 4.7.4 TLS is required"),
-        (&policies, Script { ehlo: OFFERS_TLS, tls: bad, ..Script::default() }, ": 4.7.5 the server's certificate"),
-        (&other, Script::default(), "a.example.test: 4.7.5 the domain's MTA-STS policy permits none of its servers"),
+    for (policies, script, why, (result, counted)) in [
+        (&policies, Script::default(), ": 4.7.4 TLS is required", ("\"starttls-not-supported\"", 1)),
+        (
+            &policies,
+            Script { ehlo: OFFERS_TLS, tls: bad, ..Script::default() },
+            ": 4.7.5 the server's certificate",
+            ("\"certificate-host-mismatch\"", 1),
+        ),
+        (
+            &other,
+            Script::default(),
+            "a.example.test: 4.7.5 the domain's MTA-STS policy permits none of its servers",
+            ("", 0),
+        ),
     ] {
         let (home, peer) = (Home::new(), Peer::start_on("127.0.0.2", 0, [script]).await);
         let server = send(&home, &nsd, policies, &authority, &peer, "b@a.example.test").await;
@@ -136,6 +147,13 @@ async fn mail_waits_for_a_server_that_is_not_good_enough() {
         assert!(deferral.contains(why), "{deferral}");
         assert_eq!(peer.messages(), 0);
         server.stop().await;
+        let reports = std::fs::read_dir(home.path().join("tls-reports")).into_iter().flatten();
+        let reports: Vec<_> = reports.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+        assert_eq!(
+            reports.iter().map(|report| report.contains(result)).collect::<Vec<_>>(),
+            vec![true; counted],
+            "{reports:?}"
+        );
     }
 }
 

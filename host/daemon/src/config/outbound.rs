@@ -34,6 +34,8 @@ section! {
         trust_anchors: Option<PathBuf>,
         /// Whether certificates are looked for in the DNS.
         dane: bool,
+        /// Whether it is counted for reports what becomes of TLS.
+        tls_reports: bool,
         /// Whether domains' policies by MTA-STS are looked for.
         mta_sts: bool,
         /// Port of the servers of policies.

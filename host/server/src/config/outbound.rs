@@ -128,6 +128,8 @@ pub struct MxConfig {
     pub default: DestinationConfig,
     /// What holds for single domains, by name in lower case; one that begins with a dot stands for all below it.
     pub destinations: BTreeMap<String, DestinationConfig>,
+    /// Where reports about TLS are kept (RFC 8460), if anywhere.
+    pub tls_reports: Option<PathBuf>,
     /// Whether certificates are looked for in the DNS where its answers are validated (RFC 7672).
     pub dane: bool,
     /// Whether domains' wishes for TLS are looked for, and how.

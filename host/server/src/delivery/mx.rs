@@ -17,6 +17,7 @@ use wasmail_spool::{Message, Spool, SpoolId};
 
 use super::attempt::{Carried, Delivered, Due};
 use super::maildir::Maildir;
+use super::smtp::report::{PolicyType, Report, Reports};
 use super::smtp::{Address, Place, Smtp};
 use super::ways::remember;
 use crate::{DestinationConfig, MxConfig, Security, StartError};
@@ -32,6 +33,8 @@ pub(crate) struct Mx {
     local: Option<Local>,
     exchangers: Exchangers,
     sts: Option<Sts>,
+    /// Where sessions are counted.
+    reports: Option<Arc<Reports>>,
     /// Whether records about certificates are looked for.
     dane: bool,
     smtp: Smtp,
@@ -75,12 +78,15 @@ impl Mx {
         let reach = config.exchangers.reach.clone();
         let exchangers = Exchangers::new(config.exchangers, own.with(&config.own), config.port)?;
         let sts = config.sts.map(|sts| Sts::new(sts, exchangers.resolver(), reach)).transpose()?;
+        let organization = config.client.hostname.clone();
+        let reports = config.tls_reports.map(|dir| Reports::new(dir, organization));
         let smtp = Smtp::new(config.client).map_err(StartError::Tls)?;
         let (gates, default, destinations) = (Gates::new(config.concurrency), config.default, config.destinations);
         Ok(Arc::new(Self {
             local,
             exchangers,
             sts,
+            reports,
             dane: config.dane,
             smtp,
             port: config.port,
@@ -144,6 +150,9 @@ impl Mx {
     /// Lets nobody wait any more: who has no way yet stays as they are, for the next start.
     pub(crate) fn close(&self) {
         self.gates.close();
+        if let Some(reports) = &self.reports {
+            reports.write_today();
+        }
     }
 
     /// Carries a part, now or when there is a way.
@@ -184,7 +193,9 @@ impl Mx {
             Err(why) => return nowhere(why.outcome(), &why),
         };
         let mut security = self.settings(&part.destination).security;
+        let mut policy_type = PolicyType::NoPolicyFound;
         if let Some(policy) = self.policy(&part.destination, security).await {
+            policy_type = PolicyType::Sts;
             security = Security::Verified;
             hops.retain(|hop| policy.permits(&hop.host));
             if hops.is_empty() {
@@ -193,7 +204,11 @@ impl Mx {
             }
         }
         match self.places(hops, security, proven).await {
-            Ok(places) => self.smtp.carry(&places, message, &part.recipients).await,
+            Ok(places) => {
+                let report = |reports| Report { reports, domain: &part.destination, policy: policy_type };
+                let report = self.reports.as_ref().map(report);
+                self.smtp.carry(&places, message, &part.recipients, report).await
+            }
             Err(why) => nowhere(Outcome::Deferred, &why),
         }
     }

@@ -31,7 +31,7 @@ impl NextHop {
     /// Delivers to these recipients, by position.
     pub(crate) async fn carry(&self, message: &Message, recipients: &[usize]) -> Vec<Delivered> {
         match self.places().await {
-            Ok(places) => self.smtp.carry(&places, message, recipients).await,
+            Ok(places) => self.smtp.carry(&places, message, recipients, None).await,
             Err(why) => Delivered::all(recipients, Outcome::Deferred, &why),
         }
     }

@@ -3,6 +3,7 @@
 pub(super) mod dane;
 mod link;
 mod outgoing;
+pub(super) mod report;
 mod stream;
 mod tally;
 mod tls;
@@ -19,7 +20,7 @@ use parking_lot::Mutex;
 use tokio::net::{TcpSocket, UnixStream};
 use tokio::time::{Instant, timeout};
 use wasmail_services::dns::Tlsa;
-use wasmail_smtp::client::{StartTls, Wishes};
+use wasmail_smtp::client::{Reason, StartTls, Wishes};
 use wasmail_spool::Message;
 
 use super::attempt::{Delivered, Taken};
@@ -27,6 +28,7 @@ use crate::{ClientConfig, Security, TlsError};
 
 use link::{Broken, Link, Terms, Trouble};
 use outgoing::{outgoing, requires_tls};
+use report::{PolicyType, Report, SessionResult};
 use stream::Stream;
 use tally::Tally;
 use tls::ClientTls;
@@ -54,8 +56,17 @@ pub(super) struct Place {
     /// How safe a connection must be. One that was made for less is not used for more.
     pub(super) security: Security,
     /// What the DNS says of its certificate, proven by DNSSEC: then TLS is held, and nothing else counts. Without a record that
-    /// can be used, any certificate is good (RFC 7672 §2.2).
+    /// can be used, it is as good as `security` wants it (RFC 7672 §2.2).
     pub(super) dane: Option<Arc<[Tlsa]>>,
+}
+
+impl Address {
+    fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(address) => Some(address.ip()),
+            Self::Unix(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Place {
@@ -87,18 +98,26 @@ impl Smtp {
     ///
     /// Another place is tried where a connection does not come about, or ends before the final dot was sent: then nobody
     /// can have the message yet. Whatever else a server says stands.
-    pub(super) async fn carry(&self, places: &[Place], message: &Message, recipients: &[usize]) -> Vec<Delivered> {
+    ///
+    /// What becomes of TLS is counted, if anybody wants to know.
+    pub(super) async fn carry(
+        &self,
+        places: &[Place],
+        message: &Message,
+        recipients: &[usize],
+        report: Option<Report<'_>>,
+    ) -> Vec<Delivered> {
         // Whose certificate is not good cannot be trusted with a message that wants TLS all the way (RFC 8689 §4.2.1).
         let verified = |place: &Place| Place { security: Security::Verified, ..place.clone() };
         let verified: Vec<_> = if requires_tls(message) { places.iter().map(verified).collect() } else { Vec::new() };
         let places = if verified.is_empty() { places } else { &verified };
         let mut tally = Tally::new(recipients);
         // What was settled before the time was up stays so.
-        let in_time = timeout(ATTEMPT_MAX, self.attempt(places, message, &mut tally)).await;
+        let in_time = timeout(ATTEMPT_MAX, self.attempt(places, message, &mut tally, report)).await;
         tally.end(in_time.err().map(|_| "4.4.2 the attempt takes too long"))
     }
 
-    async fn attempt(&self, places: &[Place], message: &Message, tally: &mut Tally) {
+    async fn attempt(&self, places: &[Place], message: &Message, tally: &mut Tally, report: Option<Report<'_>>) {
         if let Some((place, link)) = self.take_idle(places) {
             // The server may have closed an idle connection just now: that says nothing about it.
             self.converse(&place, link, message, tally).await;
@@ -107,7 +126,7 @@ impl Smtp {
             if tally.is_settled() {
                 return;
             }
-            match self.connect(place).await {
+            match self.connect(place, report).await {
                 Ok(link) => self.converse(place, link, message, tally).await,
                 Err(why) => tally.note(why),
             }
@@ -120,14 +139,19 @@ impl Smtp {
         places.iter().find_map(|place| Some((place.clone(), idle.take(place, self.config.idle_timeout)?)))
     }
 
-    async fn connect(&self, place: &Place) -> Result<Link, String> {
+    async fn connect(&self, place: &Place, report: Option<Report<'_>>) -> Result<Link, String> {
         let starttls = match place.security {
             _ if place.dane.is_some() => StartTls::Required,
             Security::Off => StartTls::Never,
             Security::Opportunistic => StartTls::IfOffered,
             Security::Verified => StartTls::Required,
         };
-        let link = match self.open(place, starttls).await? {
+        let opened = self.open(place, starttls).await?;
+        if let (Some(report), Some(result)) = (report, result(&opened, starttls)) {
+            let policy = if place.dane.is_some() { PolicyType::Tlsa } else { report.policy };
+            report.count(policy, result, &place.host, place.address.ip());
+        }
+        let link = match opened {
             // Without TLS the mail is as safe as with a server that has none (RFC 7435).
             Err(Trouble::Handshake(error)) if starttls == StartTls::IfOffered && !self.config.implicit_tls => {
                 tracing::info!(target: "wasmail::delivery", %place, %error, "TLS failed; going on in the clear");
@@ -138,7 +162,7 @@ impl Smtp {
         let link = link.map_err(|trouble| format!("{place}: {trouble}"))?;
         match link.tls() {
             Some(tls) => {
-                let (verified, why_not) = (tls.verified.is_ok(), tls.verified.as_ref().err());
+                let (verified, why_not) = (tls.verified.is_ok(), tls.verified.as_ref().err().map(|bad| &bad.why));
                 tracing::info!(
                     target: "wasmail::delivery", %place, tls = tls.version, cipher = tls.cipher, verified, why_not, "connected"
                 );
@@ -157,7 +181,7 @@ impl Smtp {
         let (hostname, credentials) = (hostname.clone(), credentials.clone());
         let wishes = Wishes { hostname, lmtp: *lmtp, chunking: *chunking, tls, credentials, patience: *patience };
         let dane = place.dane.as_deref().filter(|records| !records.is_empty());
-        let verified = dane.is_some() || (place.dane.is_none() && place.security == Security::Verified);
+        let verified = dane.is_some() || place.security == Security::Verified;
         let terms = Terms { tls: &self.tls, host: &place.host, verified, dane };
         Ok(Link::open(stream, wishes, *implicit_tls, terms).await)
     }
@@ -223,6 +247,18 @@ impl Smtp {
                 link.quit().await;
             }
         });
+    }
+}
+
+/// What became of TLS, if it came to that.
+fn result(opened: &Result<Link, Trouble>, tried: StartTls) -> Option<SessionResult> {
+    match opened {
+        _ if tried == StartTls::Never => None,
+        Ok(link) if link.tls().is_some() => Some(SessionResult::Success),
+        Ok(_) | Err(Trouble::Server(Reason::NoStartTls)) => Some(SessionResult::StartTlsNotSupported),
+        Err(Trouble::Certificate(bad)) => Some(bad.result),
+        Err(Trouble::Handshake(_)) => Some(SessionResult::ValidationFailure),
+        Err(Trouble::Server(_)) => None,
     }
 }
 

@@ -165,6 +165,7 @@ pub fn mx(home: &Home, nsd: &Nsd, port: u16) -> MxConfig {
         concurrency: 4,
         default: DestinationConfig::default(),
         destinations: BTreeMap::new(),
+        tls_reports: None,
         dane: true,
         sts: None,
         client: ClientConfig::new("mx.example"),

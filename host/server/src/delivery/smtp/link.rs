@@ -11,7 +11,7 @@ use wasmail_smtp::client::{Client, ClientStep, Extensions, Fate, Outgoing, Phase
 use wasmail_spool::Message;
 
 use super::stream::Stream;
-use super::tls::{ClientTls, Session};
+use super::tls::{ClientTls, NotGood, Session};
 
 /// Octets read at once: replies are short.
 const READ_LEN: usize = 4096;
@@ -41,7 +41,7 @@ pub(super) enum Trouble {
     /// There is no TLS; what went wrong.
     Handshake(io::Error),
     /// Its certificate is not good enough; why.
-    Certificate(String),
+    Certificate(NotGood),
 }
 
 impl fmt::Display for Trouble {
@@ -49,7 +49,7 @@ impl fmt::Display for Trouble {
         match self {
             Self::Server(reason) => reason.fmt(f),
             Self::Handshake(error) => write!(f, "4.7.5 the TLS handshake failed: {error}"),
-            Self::Certificate(why) => write!(f, "4.7.5 the server's certificate is not good enough: {why}"),
+            Self::Certificate(bad) => write!(f, "4.7.5 the server's certificate is not good enough: {}", bad.why),
         }
     }
 }

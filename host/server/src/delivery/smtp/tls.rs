@@ -14,7 +14,7 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -22,6 +22,7 @@ use tokio_rustls::client::TlsStream;
 use wasmail_services::dns::Tlsa;
 
 use super::dane;
+use super::report::SessionResult;
 use crate::TlsError;
 
 /// What all connections share.
@@ -39,7 +40,35 @@ pub(super) struct Session {
     pub(super) version: &'static str,
     pub(super) cipher: String,
     /// Whether the certificate is good, by the authorities that are believed or by the DNS; why not.
-    pub(super) verified: Result<(), String>,
+    pub(super) verified: Result<(), NotGood>,
+}
+
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NotGood {
+    pub(super) result: SessionResult,
+    pub(super) why: String,
+}
+
+impl From<String> for NotGood {
+    fn from(why: String) -> Self {
+        Self { result: SessionResult::ValidationFailure, why }
+    }
+}
+
+impl From<Error> for NotGood {
+    fn from(error: Error) -> Self {
+        use CertificateError as Bad;
+        let result = match &error {
+            Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
+                SessionResult::CertificateHostMismatch
+            }
+            Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => SessionResult::CertificateExpired,
+            Error::InvalidCertificate(Bad::UnknownIssuer) => SessionResult::CertificateNotTrusted,
+            _ => SessionResult::ValidationFailure,
+        };
+        Self { result, why: error.to_string() }
+    }
 }
 
 impl fmt::Display for Session {
@@ -92,17 +121,18 @@ impl ClientTls {
         let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default();
         let chain = session.peer_certificates().unwrap_or_default();
         let verified = match dane {
-            Some(records) => dane::verify(records, chain, name, &self.provider),
+            Some(records) => dane::verify(records, chain, name, &self.provider).map_err(NotGood::from),
             None => self.verify(chain, name),
         };
         // rustls marks the suites of TLS 1.3, whose registered names have no mark.
         Session { version, cipher: cipher.replacen("TLS13_", "TLS_", 1), verified }
     }
 
-    fn verify(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> Result<(), String> {
-        let (end_entity, between) = chain.split_first().ok_or("there is no certificate")?;
+    fn verify(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> Result<(), NotGood> {
+        let missing = || NotGood::from("there is no certificate".to_owned());
+        let (end_entity, between) = chain.split_first().ok_or_else(missing)?;
         let verified = self.verifier.verify_server_cert(end_entity, between, name, &[], UnixTime::now());
-        verified.map(drop).map_err(|error| error.to_string())
+        verified.map(drop).map_err(NotGood::from)
     }
 }
 
