@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use peers::client::Client;
 use peers::eventually;
+use peers::programs::{command, here, run};
 use support::{Home, Server, root, wasmail};
 
 /// What a command said on both streams.
@@ -185,6 +186,24 @@ fn the_printed_reference_is_good() {
     let reference = done(wasmail().args(["config", "reference"]));
     let home = Home::new(&reference);
     says(&done(&mut home.command(&["check"])), &["is good."]);
+}
+
+#[test]
+fn the_example_of_a_real_domain_is_good_once_its_files_are_there() {
+    if !here(&["openssl"]) {
+        return;
+    }
+    let home = Home::new(&fs::read_to_string(root().join("host/daemon/real-domain.toml")).expect("it is there"));
+    let made = rcgen::generate_simple_self_signed(["mail.example.org".to_owned()]).expect("a certificate can be made");
+    let beside = |name: &str| home.config().with_file_name(name);
+    fs::write(beside("fullchain.pem"), made.cert.pem()).expect("it can be written");
+    fs::write(beside("privkey.pem"), made.signing_key.serialize_pem()).expect("it can be written");
+    says(&refused(&mut home.command(&["check"])), &["dkim.pem: No such file"]);
+    done(command("openssl").args(["genrsa", "-out"]).arg(beside("dkim.pem")).arg("2048"));
+    let mut add = home.command(&["user", "add", "tim"]);
+    run(&mut add, b"tanstaaftanstaaf\n", Duration::from_secs(60)).well();
+    says(&done(&mut home.command(&["check"])), &["is good."]);
+    says(&done(&mut home.command(&["dkim"])), &["2026._domainkey.example.org. IN TXT \"v=DKIM1; k=rsa; p="]);
 }
 
 #[test]
