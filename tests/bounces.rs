@@ -67,3 +67,40 @@ fn a_report_of_a_failure_is_read_by_others() {
     eventually("the queue empties", PATIENCE, || server.queue_is_empty().then_some(()));
     wait_for(&maildir::of(&postfix.maildirs(), "there@example.test"), 1, PATIENCE);
 }
+
+#[test]
+fn the_operator_searches_the_queue_and_gives_up_what_is_found() {
+    if !here(&["swaks"]) {
+        return;
+    }
+    // Nobody listens there.
+    let home = Home::new(
+        "[dns]\nreverse = \"off\"\n\
+         [[listener]]\nname = \"smtp\"\naddress = \"127.0.0.1:0\"\nrelaying = true\n\
+         [[route]]\nname = \"there\"\nkind = \"smtp\"\nnext_hop = \"127.0.0.1:1\"\ndomains = [\"example.net\"]\n",
+    );
+    let server = home.start();
+    let address = server.address();
+    for from in ["a@here.example", "b@here.example"] {
+        let mut swaks = command("swaks");
+        swaks.args(["--server", &address.ip().to_string(), "--port", &address.port().to_string(), "--from", from]);
+        run(swaks.args(["--to", "far@example.net", "--timeout", "60"]), b"", PATIENCE).well();
+    }
+    let queue = |args: &[&str]| {
+        let output = run(&mut server.home().command(&[&["queue"], args].concat()), b"", PATIENCE).well();
+        output.text()
+    };
+    eventually("both were tried", PATIENCE, || {
+        queue(&["list", "--state", "deferred"]).ends_with("2 waiting.\n").then_some(())
+    });
+    let found = queue(&["list", "--from", "A@here", "--to", "@example.net>"]);
+    assert!(found.contains("from <a@here.example>") && found.ends_with("1 waiting.\n"), "{found}");
+    assert_eq!(queue(&["list", "--older-than", "1h"]), "Nothing waits.\n");
+    assert!(queue(&["hold", "--from", "<b@here.example>"]).starts_with("1 to hold;"));
+    eventually("it is held", PATIENCE, || queue(&["list", "--state", "held"]).contains("from <b@").then_some(()));
+    assert!(queue(&["expire", "--state", "deferred"]).starts_with("1 to expire;"));
+    let report = wait_for(&maildir::of(&server.maildirs(), "a@here.example"), 1, PATIENCE).remove(0);
+    assert!(String::from_utf8_lossy(&report.raw).contains("Status: 5.4.7"));
+    assert!(queue(&["remove", "--all"]).starts_with("1 to remove;"));
+    eventually("the queue empties", PATIENCE, || server.queue_is_empty().then_some(()));
+}

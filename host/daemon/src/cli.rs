@@ -12,8 +12,9 @@ pub(crate) mod queue;
 pub(crate) mod user;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// The mail server whose policy is WebAssembly.
 ///
@@ -148,24 +149,62 @@ pub(crate) enum QueueCommand {
     Release(QueueOrderArgs),
     /// Tries messages now, for recipients that were given up too.
     Retry(QueueOrderArgs),
+    /// Holds messages: they are delivered no more before they are released.
+    Hold(QueueOrderArgs),
+    /// Gives messages up now: their senders are told, as of any failure.
+    Expire(QueueOrderArgs),
     /// Removes messages for good; nobody is told.
     Remove(QueueOrderArgs),
+}
+
+/// Which messages; all that is given must be so.
+#[derive(Debug, Default, Args)]
+pub(crate) struct QueueFilter {
+    /// Those whose sender has this in it, in any case; `<>` for the null reverse-path.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) from: Option<String>,
+    /// Those with a recipient that has this in it, in any case, such as `@example.org>`.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) to: Option<String>,
+    /// Those that came at least so long ago, such as `2h`.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) older_than: Option<Duration>,
+    /// Those with a recipient in this state.
+    #[arg(long, value_enum)]
+    pub(crate) state: Option<QueueState>,
+}
+
+/// Where a recipient stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum QueueState {
+    /// Not tried yet.
+    Pending,
+    /// Tried in vain, or held by its sender.
+    Deferred,
+    /// Held by policy or by you.
+    Held,
+    /// Given up, and nobody was told.
+    Failed,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct QueueOrderArgs {
     /// The messages' ids, as `queue list` and the log show them.
-    #[arg(required_unless_present = "all")]
+    #[arg(required_unless_present_any = ["all", "from", "to", "older_than", "state"])]
     pub(crate) ids: Vec<String>,
     /// All messages that wait.
     #[arg(long, conflicts_with = "ids")]
     pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) filter: QueueFilter,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct QueueListArgs {
+    #[command(flatten)]
+    pub(crate) filter: QueueFilter,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     /// Prints JSON.

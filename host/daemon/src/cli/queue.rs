@@ -1,5 +1,6 @@
 //! `wasmail queue`: what waits for delivery, read from the spool beside a server that may be running.
 
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -12,7 +13,7 @@ use wasmail_server::Order;
 use wasmail_spool::{Inspection, Message, RecipientState, SpoolId};
 
 use super::check::report;
-use super::{ConfigArgs, QueueCommand, QueueListArgs, QueueOrderArgs, QueueShowArgs};
+use super::{ConfigArgs, QueueCommand, QueueFilter, QueueListArgs, QueueOrderArgs, QueueShowArgs, QueueState};
 use crate::config::Loaded;
 use crate::out::{plain, say};
 use crate::paths;
@@ -37,6 +38,8 @@ pub(crate) fn run(command: &QueueCommand) -> miette::Result<()> {
         QueueCommand::Show(args) => show(args),
         QueueCommand::Release(args) => give(Order::Release, args),
         QueueCommand::Retry(args) => give(Order::Retry, args),
+        QueueCommand::Hold(args) => give(Order::Hold, args),
+        QueueCommand::Expire(args) => give(Order::Expire, args),
         QueueCommand::Remove(args) => give(Order::Remove, args),
     }
 }
@@ -48,20 +51,42 @@ fn list(args: &QueueListArgs) -> miette::Result<()> {
         }
         return Ok(());
     };
-    let messages = spool.messages();
-    for recovered in &messages {
-        match spool.message(recovered.id) {
-            Ok(message) if args.json => say!("{}", as_json(&message)),
-            Ok(message) => say!("{}", as_text(&message)),
-            // It was finished since we looked.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error).into_diagnostic(),
-        }
+    let mut count = 0;
+    for message in found(&spool, &args.filter) {
+        count += 1;
+        let message = message?;
+        say!("{}", if args.json { as_json(&message).to_string() } else { as_text(&message) });
     }
     if !args.json {
-        say!("{}", if messages.is_empty() { "Nothing waits.".into() } else { format!("{} waiting.", messages.len()) });
+        say!("{}", if count == 0 { "Nothing waits.".into() } else { format!("{count} waiting.") });
     }
     Ok(())
+}
+
+/// The messages that are meant, in order.
+fn found<'s>(spool: &'s Inspection, filter: &'s QueueFilter) -> impl Iterator<Item = miette::Result<Message>> + 's {
+    spool.messages().into_iter().filter_map(|recovered| match spool.message(recovered.id) {
+        Ok(message) => is_meant(&message, filter).then_some(Ok(message)),
+        // It was finished since we looked.
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => Some(Err(error).into_diagnostic()),
+    })
+}
+
+fn is_meant(message: &Message, filter: &QueueFilter) -> bool {
+    let has = |text: String, part: &String| text.to_lowercase().contains(&part.to_lowercase());
+    let envelope = message.envelope();
+    let is_in = |state: &RecipientState, wanted: QueueState| match wanted {
+        QueueState::Pending => matches!(state, RecipientState::Pending),
+        QueueState::Deferred => matches!(state, RecipientState::Deferred(_)),
+        QueueState::Held => matches!(state, RecipientState::Held { .. }),
+        QueueState::Failed => matches!(state, RecipientState::Failed { .. }),
+    };
+    let old = message.accepted_at().elapsed().unwrap_or_default();
+    filter.from.as_ref().is_none_or(|part| has(envelope.reverse_path.to_string(), part))
+        && filter.to.as_ref().is_none_or(|part| envelope.recipients.iter().any(|to| has(to.path.to_string(), part)))
+        && filter.older_than.is_none_or(|age| old >= age)
+        && filter.state.is_none_or(|wanted| message.recipients().iter().any(|state| is_in(state, wanted)))
 }
 
 fn show(args: &QueueShowArgs) -> miette::Result<()> {
@@ -92,11 +117,18 @@ fn give(order: Order, args: &QueueOrderArgs) -> miette::Result<()> {
     report(&loaded)?;
     let settings = loaded.settings.as_ref().expect("settings without mistakes are there");
     let opened = open(&args.config)?;
-    let waiting: Vec<_> = opened.iter().flat_map(|(_, spool)| spool.messages()).map(|message| message.id).collect();
+    let waiting = opened.iter().flat_map(|(_, spool)| spool.messages()).map(|message| message.id);
+    let waiting: HashSet<_> = waiting.collect();
     if let Some(id) = named.iter().copied().find(|id| !waiting.contains(id)) {
         return Err(QueueError::NoMessage { id, path: paths::spool(settings) }.into());
     }
-    let ids = if args.all { waiting } else { named };
+    let mut ids = Vec::new();
+    for message in opened.iter().flat_map(|(_, spool)| found(spool, &args.filter)) {
+        let id = message?.id();
+        if named.is_empty() || named.contains(&id) {
+            ids.push(id);
+        }
+    }
     let dir = paths::orders(settings);
     for id in &ids {
         wasmail_server::order(&dir, order, *id).map_err(|source| QueueError::NoOrder { path: dir.clone(), source })?;
@@ -153,6 +185,9 @@ fn state_text(state: &RecipientState) -> String {
         RecipientState::Bounced { reply } => format!("given up, its sender knows: {}", one_line(reply)),
         RecipientState::Deferred(deferral) => {
             let wait = deferral.next_attempt.duration_since(SystemTime::now()).unwrap_or_default();
+            if deferral.attempts == 0 {
+                return format!("first tried in {}: {}", rounded(wait), one_line(&deferral.reply));
+            }
             let times = if deferral.attempts == 1 { "once".into() } else { format!("{} times", deferral.attempts) };
             format!("tried {times}, next in {}: {}", rounded(wait), one_line(&deferral.reply))
         }

@@ -14,6 +14,9 @@ use super::reports::Step;
 use super::ways::Carrier;
 use crate::log::Escaped;
 
+/// What is said of those whom the operator gives up.
+const EXPIRED: &str = "5.4.7 given up by the operator";
+
 /// A message that is due, with the positions of the recipients who are.
 pub(crate) type Due = wasmail_queue::Due<SpoolId>;
 
@@ -130,18 +133,44 @@ impl Office {
             let state = state(decision, &done.reply, before);
             steps.push(Step { position: done.recipient, state, done, recorded: false });
         }
-        if let Some(message) = &message {
+        self.settle(id, message.as_ref(), steps, report.finished, now).await;
+    }
+
+    /// Tells the sender what is to be told, and has the spool remember the rest. When the queue has `finished` with the message and
+    /// nobody has to see to it, it is over.
+    async fn settle(
+        &self,
+        id: SpoolId,
+        message: Option<&Message>,
+        mut steps: Vec<Step<'_>>,
+        finished: bool,
+        now: SystemTime,
+    ) {
+        if let Some(message) = message {
             self.reporter.tell(message, &mut steps, self.lifetime, now).await;
             self.try_again(message, &steps);
         }
-        let left = message.iter().any(|message| message.recipients().iter().any(is_failed));
         // A message that failed, and of which nobody was told, is kept for the operator: nothing is lost silently.
-        let over = |step: &Step<'_>| step.state.is_final() && !is_failed(&step.state);
-        if report.finished && !left && steps.iter().all(over) {
+        let over = |state: &RecipientState| state.is_final() && !is_failed(state);
+        let tried = |position: usize| steps.iter().any(|step| step.position == position);
+        let mut others = message.iter().flat_map(|message| message.recipients().iter().enumerate());
+        let left = others.any(|(position, state)| !tried(position) && !over(state));
+        if finished && !left && steps.iter().all(|step| over(&step.state)) {
             return self.finish(id).await;
         }
         let states = steps.into_iter().filter(|step| !step.recorded).map(|step| (step.position, step.state));
         self.record(id, states.collect()).await;
+    }
+
+    /// Gives up whom the operator wants given up.
+    async fn give_up(&self, message: &Message, changed: Vec<(usize, RecipientState)>, now: SystemTime) {
+        let id = message.id();
+        self.queue.lock().forget(id);
+        let failed = |(position, _): &(usize, RecipientState)| Delivered::new(*position, Outcome::Failed, EXPIRED);
+        let done: Vec<_> = changed.iter().map(failed).collect();
+        let steps = changed.into_iter().zip(&done);
+        let steps = steps.map(|((position, state), done)| Step { position, state, done, recorded: false }).collect();
+        self.settle(id, Some(message), steps, true, now).await;
     }
 
     /// Puts down those again whom the queue has given up, for their senders could not be told.
@@ -185,6 +214,11 @@ impl Office {
         if changed.is_empty() {
             return true;
         }
+        if order == Order::Expire {
+            tracing::warn!(target: "wasmail::delivery", queue_id = %id, "given up by the operator");
+            self.give_up(&message, changed, now).await;
+            return true;
+        }
         if let Err(error) = self.spool.record(id, changed).await {
             tracing::error!(queue_id = %id, %error, order = order.name(), "failed to record an order");
             return false;
@@ -215,9 +249,18 @@ impl Office {
 fn ordered(order: Order, state: &RecipientState, now: SystemTime) -> Option<RecipientState> {
     match (order, state) {
         (Order::Release, RecipientState::Held { .. })
-        | (Order::Retry, RecipientState::Failed { .. } | RecipientState::Bounced { .. }) => {
-            Some(RecipientState::Pending)
+        // Whose sender was told is over.
+        | (Order::Retry, RecipientState::Failed { .. }) => Some(RecipientState::Pending),
+        (Order::Hold, RecipientState::Pending | RecipientState::Deferred(_)) => {
+            Some(RecipientState::Held { reason: "the operator wants it held".to_owned() })
         }
+        (
+            Order::Expire,
+            RecipientState::Pending
+            | RecipientState::Deferred(_)
+            | RecipientState::Held { .. }
+            | RecipientState::Failed { .. },
+        ) => Some(RecipientState::Failed { reply: EXPIRED.to_owned() }),
         (Order::Retry, RecipientState::Deferred(deferral)) => {
             Some(RecipientState::Deferred(Deferral { next_attempt: now, ..deferral.clone() }))
         }

@@ -1,4 +1,4 @@
-//! What the operator wants done with single messages: release, try now, remove.
+//! What the operator wants done with single messages: release, try now, hold, give up, remove.
 //!
 //! An order is an empty file in a directory, named after what is wanted and the message. So it is given with the rights of the
 //! file system, beside a server that runs or before one is started, survives a restart, and needs no port.
@@ -29,12 +29,16 @@ pub enum Order {
     Release,
     /// Try it now, for those for whom it was given up too.
     Retry,
+    /// Deliver it no more before it is released.
+    Hold,
+    /// Give it up now: its sender is told.
+    Expire,
     /// Forget it; nobody is told.
     Remove,
 }
 
 impl Order {
-    const ALL: [Self; 3] = [Self::Release, Self::Retry, Self::Remove];
+    const ALL: [Self; 5] = [Self::Release, Self::Retry, Self::Hold, Self::Expire, Self::Remove];
 
     /// Its name.
     #[must_use]
@@ -42,6 +46,8 @@ impl Order {
         match self {
             Self::Release => "release",
             Self::Retry => "retry",
+            Self::Hold => "hold",
+            Self::Expire => "expire",
             Self::Remove => "remove",
         }
     }
