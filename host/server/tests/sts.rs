@@ -107,6 +107,9 @@ async fn deferral(home: &Home) -> String {
 
 #[tokio::test]
 async fn mail_goes_under_tls_with_a_good_certificate_and_the_policy_is_fetched_once() {
+    if !nsd::here(&["nsd"]) {
+        return;
+    }
     let (home, nsd, authority) = (Home::new(), Nsd::start(ZONE).await, Authority::new());
     let policies = PolicyHost::start(&authority, ENFORCE).await;
     let tls = Some(authority.server("one.example.test"));
@@ -122,6 +125,9 @@ async fn mail_goes_under_tls_with_a_good_certificate_and_the_policy_is_fetched_o
 
 #[tokio::test]
 async fn mail_waits_for_a_server_that_is_not_good_enough() {
+    if !nsd::here(&["nsd"]) {
+        return;
+    }
     let (nsd, authority) = (Nsd::start(ZONE).await, Authority::new());
     let policies = PolicyHost::start(&authority, ENFORCE).await;
     let other = PolicyHost::start(&authority, &ENFORCE.replace("one.example.test", "*.elsewhere.test")).await;
@@ -159,6 +165,9 @@ async fn mail_waits_for_a_server_that_is_not_good_enough() {
 
 #[tokio::test]
 async fn what_is_known_counts_when_the_policy_can_no_longer_be_asked_for() {
+    if !nsd::here(&["nsd"]) {
+        return;
+    }
     let (home, nsd, authority) = (Home::new(), Nsd::start(ZONE).await, Authority::new());
     let policies = PolicyHost::start(&authority, ENFORCE).await;
     let tls = Some(authority.server("one.example.test"));
@@ -178,6 +187,9 @@ async fn what_is_known_counts_when_the_policy_can_no_longer_be_asked_for() {
 
 #[tokio::test]
 async fn without_a_policy_that_is_enforced_tls_is_opportunistic() {
+    if !nsd::here(&["nsd"]) {
+        return;
+    }
     let (nsd, authority) = (Nsd::start(ZONE).await, Authority::new());
     for (policy, to, asked) in [
         (ENFORCE.replace("enforce", "testing"), "b@a.example.test", 1),

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a module of each test program")]
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -15,6 +16,20 @@ use wasmail_services::Reach;
 use wasmail_services::dns::{Query, RecordType, Resolver, ResolverConfig, Validation};
 
 use crate::support::Home;
+
+/// Whether a story may be told: these programs are installed. Where one is missing that is said loudly, and with
+/// `WASMAIL_REQUIRE_PEERS` it is a failure.
+pub fn here(programs: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<_> = std::env::split_paths(&path).collect();
+    let is_missing = |name: &&&str| folders.iter().all(|folder| !folder.join(name).is_file());
+    let Some(missing) = programs.iter().find(is_missing) else { return true };
+    assert!(std::env::var_os("WASMAIL_REQUIRE_PEERS").is_none(), "a story cannot be told: {missing} is not installed");
+    let story = std::thread::current().name().unwrap_or("a story").to_owned();
+    // Not by `eprintln!`, which the test harness shows for failures only.
+    let _ = writeln!(std::io::stderr(), "\n*** PASSED OVER: {story}: {missing} is not installed. ***\n");
+    false
+}
 
 /// Longest that it may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -3,6 +3,7 @@
 use super::*;
 use crate::Failure;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -40,6 +41,20 @@ const REVERSE: &str = "$ORIGIN 2.0.192.in-addr.arpa.
 @ IN NS ns.example.test.
 1 IN PTR host.example.test.
 ";
+
+/// Whether a story may be told: these programs are installed. Where one is missing that is said loudly, and with
+/// `WASMAIL_REQUIRE_PEERS` it is a failure.
+fn here(programs: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<_> = std::env::split_paths(&path).collect();
+    let is_missing = |name: &&&str| folders.iter().all(|folder| !folder.join(name).is_file());
+    let Some(missing) = programs.iter().find(is_missing) else { return true };
+    assert!(std::env::var_os("WASMAIL_REQUIRE_PEERS").is_none(), "a story cannot be told: {missing} is not installed");
+    let story = std::thread::current().name().unwrap_or("a story").to_owned();
+    // Not by `eprintln!`, which the test harness shows for failures only.
+    let _ = writeln!(std::io::stderr(), "\n*** PASSED OVER: {story}: {missing} is not installed. ***\n");
+    false
+}
 
 /// NSD on a free port, with the two zones.
 pub(crate) struct Nsd {
@@ -154,6 +169,9 @@ async fn data(client: &Client, name: &str, record_type: RecordType) -> Vec<Data>
 
 #[tokio::test]
 async fn every_type_of_record_comes_as_it_stands_in_the_zone() {
+    if !here(&["nsd"]) {
+        return;
+    }
     let nsd = Nsd::start().await;
     let client = client(nsd.address, Quota::default());
     let mut addresses = data(&client, "host.example.test", RecordType::A).await;
@@ -184,6 +202,9 @@ async fn every_type_of_record_comes_as_it_stands_in_the_zone() {
 
 #[tokio::test]
 async fn what_is_not_there_differs_from_what_cannot_be_known() {
+    if !here(&["nsd"]) {
+        return;
+    }
     let nsd = Nsd::start().await;
     let client = client(nsd.address, Quota::default());
     let outcome = async |name, kind| ask(&client, name, kind).await.unwrap().outcome;
@@ -199,6 +220,9 @@ async fn what_is_not_there_differs_from_what_cannot_be_known() {
 
 #[tokio::test]
 async fn answers_keep_the_time_to_live_of_their_zone() {
+    if !here(&["nsd"]) {
+        return;
+    }
     let nsd = Nsd::start().await;
     let client = client(nsd.address, Quota::default());
     let answer = ask(&client, "host.example.test", RecordType::A).await.unwrap();
