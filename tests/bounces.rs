@@ -19,7 +19,7 @@ client = smtplib.SMTP(sys.argv[1], int(sys.argv[2]))
 client.ehlo()
 assert client.has_extn("dsn")
 client.sendmail("a@here.example", ["nobody@example.test", "there@example.test"],
-    "From: a@here.example\nSubject: gr\u00fc\u00dfe\n\nhello\n".encode(),
+    "From: a@here.example\r\nSubject: gr\u00fc\u00dfe\r\n\r\nhello\r\n".encode(),
     mail_options=["ENVID=QQ314159", "RET=FULL", "BODY=8BITMIME", "SMTPUTF8"],
     rcpt_options=["NOTIFY=FAILURE,DELAY", "ORCPT=rfc822;Some.Body@example.test"])
 client.quit()
