@@ -19,8 +19,8 @@ client = smtplib.SMTP(sys.argv[1], int(sys.argv[2]))
 client.ehlo()
 assert client.has_extn("dsn")
 client.sendmail("a@here.example", ["nobody@example.test", "there@example.test"],
-    "From: a@here.example\r\nSubject: gr\u00fc\u00dfe\r\n\r\nhello\r\n".encode(),
-    mail_options=["ENVID=QQ314159", "RET=FULL", "BODY=8BITMIME", "SMTPUTF8"],
+    "From: a@here.example\r\nSubject: hi\r\n\r\nhello\r\n".encode(),
+    mail_options=["ENVID=QQ314159", "RET=FULL"],
     rcpt_options=["NOTIFY=FAILURE,DELAY", "ORCPT=rfc822;Some.Body@example.test"])
 client.quit()
 "#;
@@ -63,7 +63,7 @@ fn a_report_of_a_failure_is_read_by_others() {
     assert_eq!(lines[1], "QQ314159 dns; mail.example.test", "{read}");
     assert_eq!(lines[2], "rfc822; Some.Body@example.test rfc822; nobody@example.test failed 5.1.1", "{read}");
     assert!(lines[3].starts_with("smtp; 550 5.1.1 "), "{read}");
-    assert!(lines[4].starts_with("message/"), "{read}");
+    assert_eq!(lines[4], "message/rfc822 a@here.example", "{read}");
     eventually("the queue empties", PATIENCE, || server.queue_is_empty().then_some(()));
     wait_for(&maildir::of(&postfix.maildirs(), "there@example.test"), 1, PATIENCE);
 }
