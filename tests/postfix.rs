@@ -147,7 +147,7 @@ fn a_recipient_that_the_next_hop_refuses_is_kept_for_the_operator_to_see() {
         return;
     }
     let postfix = Postfix::start(&Role::Deliver(MAILBOXES));
-    let server = Server::start(&next_hop(&postfix));
+    let server = Server::start(&(next_hop(&postfix) + "\n[delivery.reports]\nfailures = false\n"));
     let content = maildir::crlf(message("half").as_bytes());
     let mut client = Client::greeted(server.address()).expect("the server greets");
     let reply = client.send("a@example.org", &["alice@example.test", "nobody@example.test"], &content);
