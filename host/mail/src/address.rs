@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Longest path we take, in octets, angle brackets included (RFC 5321 §4.5.3.1.3).
 const PATH_MAX: usize = 256;
-/// Longest local part, in octets (RFC 5321 §4.5.3.1.1).
-const LOCAL_PART_MAX: usize = 64;
+/// Longest local part, in octets: as long as the path allows. Every server must take 64 (RFC 5321 §4.5.3.1.1), and should take what it
+/// can: senders of lists, and forwarders that rewrite (SRS), use more.
+const LOCAL_PART_MAX: usize = 250;
 /// Longest domain, in octets (RFC 5321 §4.5.3.1.2).
 const DOMAIN_MAX: usize = 255;
 /// Longest label of a domain name, in octets (RFC 1035 §2.3.4).
@@ -429,7 +430,7 @@ mod tests {
         ] {
             assert_eq!(ForwardPath::parse(path), Err(error), "{path}");
         }
-        assert_eq!(ForwardPath::parse(&format!("<{}@b>", "x".repeat(65))), Err(AddressError::LocalPartTooLong));
+        assert_eq!(ForwardPath::parse(&format!("<{}@b>", "x".repeat(251))), Err(AddressError::LocalPartTooLong));
         assert_eq!(ForwardPath::parse(&format!("<a@{}>", "x".repeat(64))), Err(AddressError::LabelTooLong));
         assert_eq!(ForwardPath::parse(&format!("<{}>", "x".repeat(256))), Err(AddressError::PathTooLong));
     }

@@ -75,4 +75,8 @@ pub struct Handling {
     pub not_before: Option<SystemTime>,
     /// Who goes first among those who wait, from -9 to 9 (RFC 6710).
     pub priority: i8,
+    /// What plugins noted about it that those of delivery want to see: a JSON object, as text.
+    pub notes: Option<String>,
+    /// Whether it came from somebody for whom we do not relay: where it goes on, it is forwarded, and its reverse-path is to be ours (SRS).
+    pub forwarded: bool,
 }

@@ -16,6 +16,7 @@ mod replies;
 pub mod report;
 mod sasl;
 mod server;
+mod srs;
 mod trace;
 
 pub use command::{AuthCommand, ClientFacts, Command, CommandError, Hold, Mail};
@@ -26,4 +27,5 @@ pub use sasl::{Mechanism, ScramVerifier};
 pub use server::{
     AuthConfig, Chunking, Commit, CommitFailure, Ended, Iprev, Kind, LineEndings, Now, Session, SessionConfig, Step,
 };
+pub use srs::{NotOurs, Srs};
 pub use wasmail_policy::Fate;

@@ -131,6 +131,7 @@ mod tests {
 
     fn config() -> SessionConfig {
         SessionConfig {
+            srs: None,
             starttls: false,
             auth: None,
             hostname: "mx.example.test".into(),

@@ -13,7 +13,7 @@ use wasmail_policy::{Hook, ReplyText, Verdict};
 use crate::command::{CommandError, peer};
 use crate::data::Refusal;
 use crate::line::LineFault;
-use crate::{Chunking, CommitFailure, Kind, Limits};
+use crate::{Chunking, CommitFailure, Kind, Limits, NotOurs};
 
 /// A whole reply, codes and CRLFs included.
 pub(crate) type Text = Cow<'static, str>;
@@ -63,6 +63,7 @@ pub(crate) const NO_VALID_RECIPIENTS: &str = "554 5.5.1 No valid recipients\r\n"
 pub(crate) const NOT_WELCOME: &str = "503 5.5.1 No service for you; say QUIT\r\n";
 pub(crate) const TOO_MANY_RECIPIENTS: &str = "452 4.5.3 Too many recipients\r\n";
 pub(crate) const NO_RELAYING: &str = "550 5.7.1 Relaying is not allowed\r\n";
+pub(crate) const NOTIFICATIONS_ALONE: &str = "550 5.7.1 This address takes delivery notifications alone\r\n";
 pub(crate) const NO_RECIPIENT_LEFT: &str = "550 5.1.1 No recipient is left\r\n";
 pub(crate) const CONTENT_TOO_EARLY: &str = "554 5.5.1 Content was sent before 354\r\n";
 pub(crate) const EXTENSION_UNDER_HELO: &str = "555 5.5.4 Parameters need EHLO\r\n";
@@ -386,6 +387,14 @@ fn compose(fixed: &Fixed, text: Option<&ReplyText>) -> Text {
     match Reply::new(code, enhanced, lines) {
         Ok(reply) => Cow::Owned(reply.to_string()),
         Err(_) => Cow::Owned(format!("{} {} {}\r\n", fixed.code, fixed.enhanced, fixed.text)),
+    }
+}
+
+/// The reply to an address of SRS that is not good.
+pub(crate) fn leads_nowhere(why: NotOurs) -> &'static str {
+    match why {
+        NotOurs::Forged => "550 5.1.1 No such address was made here\r\n",
+        NotOurs::TooOld => "550 5.1.6 This address is good no more\r\n",
     }
 }
 

@@ -7,7 +7,8 @@ const NAMED: [(&str, u8); 3] = [("CR", b'\r'), ("LF", b'\n'), ("NUL", 0)];
 const REPEAT_MAX: usize = 1_000_000;
 
 /// Replaces `<CR>`, `<LF>`, `<NUL>` and `<xNN>`, each perhaps repeated as in `<x41*500>`; anything else stays.
-pub(crate) fn unescape(text: &str) -> Vec<u8> {
+#[must_use]
+pub fn unescape(text: &str) -> Vec<u8> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('<') {

@@ -13,6 +13,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use escape::unescape;
 pub use run::Failure;
 
 use pattern::Pattern;

@@ -50,6 +50,7 @@ pub fn rehearsal(line_endings: LineEndings) -> Rehearsal {
         ..Limits::default()
     };
     let config = SessionConfig {
+        srs: None,
         hostname: "mx".into(),
         software: "wasmail".into(),
         limits,

@@ -162,7 +162,7 @@ impl Session {
     }
 
     /// The recipient is to be accepted, unless somebody has a reason against it that holds for all.
-    fn recipient_wanted(&mut self, text: Option<ReplyText>) {
+    pub(super) fn recipient_wanted(&mut self, text: Option<ReplyText>) {
         self.pending.accepted = text;
         self.ask(Hook::RcptOk);
     }

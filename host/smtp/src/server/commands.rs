@@ -1,6 +1,6 @@
 //! Commands: is it their turn, and what do they change?
 
-use wasmail_mail::{BodyType, Hello, HelloVerb, Mailbox, Recipient, Transaction};
+use wasmail_mail::{BodyType, Hello, HelloVerb, Mailbox, Recipient, ReversePath, Transaction};
 use wasmail_policy::{Fate, Hook, Subject, TransactionContext};
 
 use super::{Chunking, Kind, Session, State, Step, auth};
@@ -237,8 +237,20 @@ impl Session {
             self.context.connection.counters.recipients.deferred += 1;
             return self.say(replies::TOO_MANY_RECIPIENTS);
         }
-        transaction.candidate = Some(recipient);
-        self.ask(Hook::Rcpt);
+        let is_notification = facts.reverse_path == ReversePath::Null;
+        let Some(back) = self.config.srs.as_ref().and_then(|srs| srs.reverse(&recipient.path, self.wall)) else {
+            transaction.candidate = Some(recipient);
+            return self.ask(Hook::Rcpt);
+        };
+        match back {
+            // We have made the address for this, so nobody need vouch for it.
+            Ok(path) if is_notification => {
+                transaction.candidate = Some(Recipient { path, ..recipient });
+                self.recipient_wanted(None);
+            }
+            Ok(_) => self.error(replies::NOTIFICATIONS_ALONE),
+            Err(why) => self.error(replies::leads_nowhere(why)),
+        }
     }
 
     /// DATA. It must be the last of a group (RFC 2920 §3.1): what follows it was sent by one who does not wait for 354.

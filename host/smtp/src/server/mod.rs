@@ -355,7 +355,9 @@ impl Session {
             header.extend(trace::missing(&facts.header, &facts.uuid, &self.config.hostname, now.wall));
         }
         header.extend_from_slice(b"\r\n");
-        Step::Commit(Box::new(Commit { header, envelope: facts.envelope(), ours: facts.relaying }))
+        let mut envelope = facts.envelope();
+        envelope.handling.forwarded = self.config.srs.is_some() && !facts.relaying;
+        Step::Commit(Box::new(Commit { header, envelope, ours: facts.relaying }))
     }
 
     /// Octets of memory that are held for input and output.

@@ -1,12 +1,13 @@
 //! What passes between a session and its driver.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use wasmail_mail::Envelope;
 use wasmail_policy::{Fate, Hook, TransactionContext};
 
 use super::AuthConfig;
-use crate::Limits;
+use crate::{Limits, Srs};
 
 /// The time as the driver reads it.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +73,8 @@ pub struct SessionConfig {
     pub starttls: bool,
     /// How clients may authenticate; none when they may not.
     pub auth: Option<AuthConfig>,
+    /// Who knows the addresses that forwarded mail goes on from: notifications for these go back to the sender.
+    pub srs: Option<Arc<Srs>>,
 }
 
 /// What the driver has to do next.

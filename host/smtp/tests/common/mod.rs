@@ -97,6 +97,7 @@ pub(crate) fn connection() -> Connection {
 /// A strict listener with default limits.
 pub(crate) fn config() -> SessionConfig {
     SessionConfig {
+        srs: None,
         hostname: "mx.example.test".into(),
         software: "wasmail".into(),
         limits: Limits::default(),
