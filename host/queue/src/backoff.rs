@@ -74,11 +74,17 @@ impl Policy {
         key: u64,
         now: SystemTime,
     ) -> Option<SystemTime> {
+        self.within_life(accepted_at, self.backoff.after(attempts, key), now)
+    }
+
+    /// When so long has passed, or at the end of the message's life; `None` when that has come.
+    #[must_use]
+    pub fn within_life(&self, accepted_at: SystemTime, wait: Duration, now: SystemTime) -> Option<SystemTime> {
         let expires = accepted_at.checked_add(self.lifetime);
         if expires.is_some_and(|expires| now >= expires) {
             return None;
         }
-        let next = now.checked_add(self.backoff.after(attempts, key));
+        let next = now.checked_add(wait);
         // A time beyond what the clock can hold never comes; the end of life is then the only one left.
         match (next, expires) {
             (Some(next), Some(expires)) => Some(next.min(expires)),

@@ -9,7 +9,9 @@ mod draw;
 pub mod exchanges;
 mod queue;
 mod schedule;
+mod suspension;
 
 pub use backoff::{Backoff, Policy};
 pub use queue::{Decision, Due, Outcome, Queue, Recipient, Report};
 pub use schedule::Schedule;
+pub use suspension::Suspensions;

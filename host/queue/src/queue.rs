@@ -3,7 +3,7 @@
 use crate::{Policy, Schedule};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Where one recipient stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Outcome {
     Delivered,
     /// Not now: a 4xx reply, no connection, a full disk.
     Deferred,
+    /// Not before so long: policy wants it so, whatever the schedule says.
+    PutOff(Duration),
     /// Never: a 5xx reply.
     Failed,
 }
@@ -228,13 +230,15 @@ impl Message {
         let recipient = self.recipients.get_mut(position)?;
         let Recipient::Waiting { attempts, .. } = *recipient else { return None };
         let attempts = attempts.saturating_add(1);
+        let again = |at: Option<SystemTime>| match at {
+            Some(next_attempt) => Decision::Retry { attempts, next_attempt },
+            None => Decision::GiveUp { expired: true },
+        };
         let decision = match outcome {
             Outcome::Delivered => Decision::Delivered,
             Outcome::Failed => Decision::GiveUp { expired: false },
-            Outcome::Deferred => match policy.next_attempt(self.accepted_at, attempts, key, now) {
-                Some(next_attempt) => Decision::Retry { attempts, next_attempt },
-                None => Decision::GiveUp { expired: true },
-            },
+            Outcome::Deferred => again(policy.next_attempt(self.accepted_at, attempts, key, now)),
+            Outcome::PutOff(wait) => again(policy.within_life(self.accepted_at, wait, now)),
         };
         *recipient = match decision {
             Decision::Retry { attempts, next_attempt } => Recipient::Waiting { attempts, due: next_attempt },
@@ -245,7 +249,7 @@ impl Message {
 }
 
 /// Without a secret, so that the same recipient gets the same jitter after a restart.
-fn key(value: &impl Hash) -> u64 {
+pub(crate) fn key(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
@@ -256,7 +260,7 @@ mod tests {
     use super::*;
     use crate::Backoff;
     use proptest::prelude::*;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     fn at(seconds: u64) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(seconds)
@@ -316,6 +320,20 @@ mod tests {
         queue.pop_due(at(100)).unwrap();
         let report = queue.report(7, &[(1, Outcome::Deferred)], at(100));
         assert_eq!((report.decisions[0].1, report.finished), (Decision::GiveUp { expired: true }, true));
+    }
+
+    #[test]
+    fn what_policy_puts_off_comes_when_it_says_and_not_after_its_life() {
+        let mut queue = queue();
+        queue.accept(1, 1, 0, at(0));
+        let mut put_off = |now, wait| {
+            queue.pop_due(at(now)).unwrap();
+            queue.report(1, &[(0, Outcome::PutOff(Duration::from_secs(wait)))], at(now)).decisions[0].1
+        };
+        let retry = |attempts, then| Decision::Retry { attempts, next_attempt: at(then) };
+        assert_eq!(put_off(0, 3), retry(1, 3));
+        assert_eq!(put_off(3, 1000), retry(2, 100));
+        assert_eq!(put_off(100, 1), Decision::GiveUp { expired: true });
     }
 
     #[test]

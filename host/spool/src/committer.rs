@@ -48,10 +48,7 @@ pub(crate) enum Change {
         file: Option<Arc<BodyFile>>,
         settles: Option<Outcomes>,
     },
-    States {
-        id: SpoolId,
-        states: Vec<(usize, RecipientState)>,
-    },
+    Outcomes(Outcomes),
     Done {
         id: SpoolId,
     },
@@ -65,7 +62,7 @@ impl Change {
     fn kind(&self) -> Kind {
         match self {
             Self::Accept { .. } | Self::Move { .. } => Kind::Accepted,
-            Self::States { .. } => Kind::Outcomes,
+            Self::Outcomes(_) => Kind::Outcomes,
             Self::Done { .. } => Kind::Done,
         }
     }
@@ -193,7 +190,7 @@ impl Committer {
         let refusal = |request: &Request| match &request.change {
             Change::Accept { .. } if full => Some(CommitError::full("too many messages are waiting")),
             Change::Accept { .. } if low => Some(CommitError::full("too little room is left on the disk")),
-            Change::States { id, .. } | Change::Done { id } if index.get(*id).is_none() => {
+            Change::Outcomes(Outcomes { id, .. }) | Change::Done { id } if index.get(*id).is_none() => {
                 Some(CommitError::unknown(*id))
             }
             _ => None,
@@ -289,9 +286,9 @@ impl Committer {
             Change::Accept { id, recipients, route, priority, body, file, settles } => {
                 file.iter().for_each(|file| file.keep());
                 index.put(id, Live { place, recipients, body, route, priority });
-                settles.into_iter().for_each(|other| index.set_states(other.id, other.states));
+                settles.into_iter().for_each(|other| index.settle(other));
             }
-            Change::States { id, states } => index.set_states(id, states),
+            Change::Outcomes(outcomes) => index.settle(outcomes),
             Change::Move { id, live } => {
                 Counters::add(&self.shared.counters.moved, 1);
                 index.put(id, Live { place, ..live });

@@ -235,7 +235,7 @@ impl SealedDraft {
         states: Vec<(usize, RecipientState)>,
     ) -> Result<SpoolId, CommitError> {
         let states = states.into_iter().map(|(position, state)| (position, state.bounded())).collect();
-        self.write(envelope, header, Some(Outcomes { id, states })).await
+        self.write(envelope, header, Some(Outcomes { id, states, route: None })).await
     }
 
     async fn write(self, envelope: Envelope, header: Bytes, settles: Option<Outcomes>) -> Result<SpoolId, CommitError> {

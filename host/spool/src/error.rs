@@ -32,6 +32,12 @@ impl CommitError {
         io::Error::new(io::ErrorKind::BrokenPipe, "the spool is closed").into()
     }
 
+    /// Whether the spool has no such message any more.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+
     pub(crate) fn unknown(id: crate::SpoolId) -> Self {
         io::Error::new(io::ErrorKind::NotFound, format!("no message {id} in the spool")).into()
     }

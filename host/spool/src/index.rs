@@ -3,7 +3,7 @@
 //! Only facts that are durable get in here, so whoever reads it may act on it.
 
 use crate::frame::{self, Frame};
-use crate::record::BodyPlace;
+use crate::record::{BodyPlace, Outcomes};
 use crate::storage::File;
 use crate::{RecipientState, SpoolId};
 use std::collections::{BTreeMap, HashMap};
@@ -144,10 +144,13 @@ impl Index {
         }
     }
 
-    /// Takes over new states; what names no recipient of a live message is ignored.
-    pub(crate) fn set_states(&mut self, id: SpoolId, states: Vec<(usize, RecipientState)>) {
-        let Some(live) = self.live.get_mut(&id) else { return };
-        for (position, state) in states {
+    /// Takes over new states, and a new route; what names no recipient of a live message is ignored.
+    pub(crate) fn settle(&mut self, outcomes: Outcomes) {
+        let Some(live) = self.live.get_mut(&outcomes.id) else { return };
+        if let Some(route) = outcomes.route {
+            live.route = route.map(Arc::from);
+        }
+        for (position, state) in outcomes.states {
             if let Some(place) = live.recipients.get_mut(position) {
                 *place = state;
             }
@@ -200,7 +203,9 @@ mod tests {
         assert_eq!((index.len(), index.live_octets(), index.octets()), (1, 100, 20));
         assert!(index.segments()[&1].live.is_empty());
         assert_eq!(index.segments()[&2].live[&48], id);
-        index.set_states(id, vec![(1, RecipientState::Delivered), (9, RecipientState::Delivered)]);
+        let states = vec![(1, RecipientState::Delivered), (9, RecipientState::Delivered)];
+        index.settle(Outcomes { id, states, route: Some(Some("archive".to_owned())) });
+        assert_eq!(index.get(id).unwrap().route.as_deref(), Some("archive"));
         assert_eq!(index.get(id).unwrap().recipients, [RecipientState::Pending, RecipientState::Delivered]);
         assert_eq!(index.remove(id).unwrap().place.segment, 2);
         index.remove_segment(1);

@@ -60,7 +60,7 @@ impl Message {
     pub(crate) fn read(storage: &dyn Storage, live: Live, reader: &Reader) -> io::Result<Self> {
         let frame = reader.read(live.place.offset)?;
         let (mut accepted, header, inline) = Accepted::decode(&frame.payload)?;
-        accepted.recipients = live.recipients;
+        accepted.take_over(&live);
         let body = match accepted.body {
             BodyPlace::Inline { .. } => Body::memory(inline),
             BodyPlace::File { len, crc } => {

@@ -6,6 +6,7 @@
 mod envelope;
 
 use crate::frame::Payload;
+use crate::index::Live;
 use crate::{Deferral, RecipientState, SpoolId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,8 @@ pub(crate) enum BodyPlace {
 pub(crate) struct Outcomes {
     pub(crate) id: SpoolId,
     pub(crate) states: Vec<(usize, RecipientState)>,
+    /// The route from now on, where that changes; the inner none is the usual way.
+    pub(crate) route: Option<Option<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -83,6 +86,9 @@ struct AcceptedDto {
 struct OutcomesDto {
     id: u64,
     states: Vec<(usize, StateDto)>,
+    /// Empty for the usual way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    route: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -158,6 +164,12 @@ impl Accepted {
         Ok((accepted, header, body))
     }
 
+    /// What became of it since it was written.
+    pub(crate) fn take_over(&mut self, live: &Live) {
+        self.recipients.clone_from(&live.recipients);
+        self.envelope.handling.route = live.route.as_deref().map(str::to_owned);
+    }
+
     fn from_dto(dto: AcceptedDto) -> io::Result<Self> {
         let envelope: Envelope = dto.envelope.try_into()?;
         let mut recipients: Vec<RecipientState> = dto.recipients.into_iter().map(RecipientState::from).collect();
@@ -199,14 +211,15 @@ impl Outcomes {
 impl From<&Outcomes> for OutcomesDto {
     fn from(outcomes: &Outcomes) -> Self {
         let states = outcomes.states.iter().map(|(position, state)| (*position, state.into())).collect();
-        Self { id: outcomes.id.as_u64(), states }
+        Self { id: outcomes.id.as_u64(), states, route: outcomes.route.clone().map(Option::unwrap_or_default) }
     }
 }
 
 impl From<OutcomesDto> for Outcomes {
     fn from(dto: OutcomesDto) -> Self {
         let states = dto.states.into_iter().map(|(position, state)| (position, state.into())).collect();
-        Self { id: SpoolId::from_u64(dto.id), states }
+        let route = dto.route.map(|name| Some(name).filter(|name| !name.is_empty()));
+        Self { id: SpoolId::from_u64(dto.id), states, route }
     }
 }
 
@@ -291,6 +304,7 @@ mod tests {
             settles: Some(Outcomes {
                 id: SpoolId::from_u64(3),
                 states: vec![(1, RecipientState::Bounced { reply: "550 no".to_owned() })],
+                route: None,
             }),
         };
         let payload = accepted.encode("A: \0\u{ff}\r\n\r".into(), "body".into()).unwrap();
@@ -304,9 +318,11 @@ mod tests {
     #[test]
     fn outcomes_and_done_read_back() {
         let states = vec![(0, RecipientState::Delivered), (7, RecipientState::Pending)];
-        let outcomes = Outcomes { id: SpoolId::from_u64(9), states };
-        let read = Outcomes::decode(&outcomes.encode().unwrap().parts.concat()).unwrap();
-        assert_eq!((read.id, read.states), (outcomes.id, outcomes.states));
+        for route in [None, Some(None), Some(Some("archive".to_owned()))] {
+            let outcomes = Outcomes { id: SpoolId::from_u64(9), states: states.clone(), route };
+            let read = Outcomes::decode(&outcomes.encode().unwrap().parts.concat()).unwrap();
+            assert_eq!((read.id, read.states, read.route), (outcomes.id, outcomes.states, outcomes.route));
+        }
         let done = encode_done(SpoolId::from_u64(9)).unwrap();
         assert_eq!(decode_done(&done.parts.concat()).unwrap(), SpoolId::from_u64(9));
     }

@@ -152,13 +152,14 @@ impl Journal {
                 let settles = accepted.settles;
                 let live = Live { place, recipients: accepted.recipients, body: accepted.body, route, priority };
                 self.index.put(accepted.id, live);
-                settles.into_iter().for_each(|other| self.index.set_states(other.id, other.states));
+                settles.into_iter().for_each(|other| self.index.settle(other));
                 accepted.id
             }
             Kind::Outcomes => {
                 let outcomes = Outcomes::decode(&frame.payload)?;
-                self.index.set_states(outcomes.id, outcomes.states);
-                outcomes.id
+                let id = outcomes.id;
+                self.index.settle(outcomes);
+                id
             }
             Kind::Done => {
                 let id = record::decode_done(&frame.payload)?;

@@ -101,9 +101,20 @@ impl Spool {
     /// then: after a restart the recipients are as they were before.
     pub async fn record(&self, id: SpoolId, states: Vec<(usize, RecipientState)>) -> Result<(), CommitError> {
         let states: Vec<_> = states.into_iter().map(|(position, state)| (position, state.bounded())).collect();
-        let outcomes = Outcomes { id, states };
+        self.record_outcomes(Outcomes { id, states, route: None }).await
+    }
+
+    /// Sends a message by another route from now on, none for the usual way, and returns when that is durable.
+    ///
+    /// # Errors
+    /// As [`Spool::record`].
+    pub async fn reroute(&self, id: SpoolId, route: Option<String>) -> Result<(), CommitError> {
+        self.record_outcomes(Outcomes { id, states: Vec::new(), route: Some(route) }).await
+    }
+
+    async fn record_outcomes(&self, outcomes: Outcomes) -> Result<(), CommitError> {
         let payload = outcomes.encode()?;
-        let change = Change::States { id, states: outcomes.states };
+        let change = Change::Outcomes(outcomes);
         self.0.write(|reply| Order::Write(Request { payload, change, reply: Some(reply) })).await
     }
 

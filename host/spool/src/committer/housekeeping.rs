@@ -110,9 +110,9 @@ impl Committer {
         let located = self.shared.index.lock().locate(id);
         let (live, reader) = located.ok_or(io::ErrorKind::NotFound)?;
         let frame = reader.read(live.place.offset)?;
-        let (accepted, header, body) = Accepted::decode(&frame.payload)?;
-        let payload =
-            Accepted { recipients: live.recipients.clone(), settles: None, ..accepted }.encode(header, body)?;
+        let (mut accepted, header, body) = Accepted::decode(&frame.payload)?;
+        accepted.take_over(&live);
+        let payload = Accepted { settles: None, ..accepted }.encode(header, body)?;
         Ok(Request { payload, change: Change::Move { id, live }, reply: None })
     }
 

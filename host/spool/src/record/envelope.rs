@@ -24,6 +24,10 @@ pub(super) struct EnvelopeDto {
     not_before: Option<u64>,
     #[serde(default, skip_serializing_if = "is_zero")]
     priority: i8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    notes: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    forwarded: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,6 +50,8 @@ impl From<&Envelope> for EnvelopeDto {
             quarantine: envelope.handling.quarantine.clone(),
             not_before: envelope.handling.not_before.map(millis),
             priority: envelope.handling.priority,
+            notes: envelope.handling.notes.clone(),
+            forwarded: envelope.handling.forwarded,
         }
     }
 }
@@ -89,6 +95,8 @@ impl TryFrom<EnvelopeDto> for Envelope {
                 quarantine: dto.quarantine,
                 not_before: dto.not_before.map(|time| UNIX_EPOCH + Duration::from_millis(time)),
                 priority: dto.priority,
+                notes: dto.notes,
+                forwarded: dto.forwarded,
             },
         })
     }
@@ -131,6 +139,8 @@ pub(super) fn sample() -> Envelope {
             quarantine: Some("odd".to_owned()),
             not_before: Some(UNIX_EPOCH + Duration::from_millis(1_795_000_000_123)),
             priority: -9,
+            notes: Some("{\"a\":1}".to_owned()),
+            forwarded: true,
         },
     }
 }

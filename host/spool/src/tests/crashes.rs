@@ -37,6 +37,7 @@ async fn live(spool: &Spool, ledger: &Ledger) {
     let large = ledger.commit(spool, 1, 5000).await;
     let old_large = ledger.commit(spool, 2, 700).await;
     ledger.record(spool, old, deferred(1)).await;
+    ledger.reroute(spool, old_large, Some("archive")).await;
     abandon(spool, 50).await;
     abandon(spool, 5000).await;
     let together = commit_together(spool, ledger, &[(10, 600), (11, 660), (12, 50)]).await;
@@ -46,6 +47,8 @@ async fn live(spool: &Spool, ledger: &Ledger) {
         ledger.finish(spool, id).await;
     }
     ledger.record(spool, old, deferred(2)).await;
+    ledger.reroute(spool, old, Some("elsewhere")).await;
+    ledger.reroute(spool, old_large, None).await;
     let bounced = RecipientState::Bounced { reply: "550 5.1.1 nobody".to_owned() };
     ledger.tell(spool, 37, 300, together[0], bounced.clone()).await;
     ledger.tell(spool, 38, 900, old, bounced).await;

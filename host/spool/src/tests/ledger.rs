@@ -51,6 +51,8 @@ struct Entry {
     finished: Promise,
     /// The last state of the first recipient that was promised, and those that were tried after.
     states: Vec<RecipientState>,
+    /// Likewise of its route.
+    routes: Vec<Option<String>>,
     /// Of whose first recipient it tells what.
     tells: Option<(SpoolId, RecipientState)>,
 }
@@ -108,6 +110,7 @@ impl Ledger {
             committed: Promise::Nothing,
             finished: Promise::Nothing,
             states,
+            routes: vec![None],
             tells: tells.clone(),
         };
         assert!(self.0.lock().insert(id, entry).is_none(), "the id {id} was given twice");
@@ -130,6 +133,14 @@ impl Ledger {
         self.update(id, |entry| entry.states.push(state.clone()));
         if spool.record(id, vec![(0, state.clone())]).await.is_ok() {
             self.update(id, |entry| entry.states = vec![state]);
+        }
+    }
+
+    pub(super) async fn reroute(&self, spool: &Spool, id: Option<SpoolId>, route: Option<&str>) {
+        let (Some(id), route) = (id, route.map(str::to_owned)) else { return };
+        self.update(id, |entry| entry.routes.push(route.clone()));
+        if spool.reroute(id, route.clone()).await.is_ok() {
+            self.update(id, |entry| entry.routes = vec![route]);
         }
     }
 
@@ -167,7 +178,9 @@ impl Ledger {
             assert!(entry.may_be_there(), "{story}: {} should not be there: {entry:?}", message.id);
             assert!(entry.states.contains(&message.recipients[0]), "{story}: {entry:?} is {message:?}");
             assert_eq!(message.recipients[1], RecipientState::Pending, "{story}");
-            entry.check_whole(spool, message.id, story).await;
+            let route = message.route.as_deref().map(str::to_owned);
+            assert!(entry.routes.contains(&route), "{story}: {entry:?} is {message:?}");
+            entry.check_whole(spool, message, story).await;
         }
     }
 
@@ -178,6 +191,7 @@ impl Ledger {
             let Some(message) = ids.get(id) else { return false };
             (entry.committed, entry.finished) = (Promise::Done, Promise::Nothing);
             entry.states = vec![message.recipients[0].clone()];
+            entry.routes = vec![message.route.as_deref().map(str::to_owned)];
             true
         });
     }
@@ -192,9 +206,12 @@ impl Entry {
         self.committed >= Promise::Tried && self.finished <= Promise::Tried
     }
 
-    async fn check_whole(&self, spool: &Spool, id: SpoolId, story: &str) {
+    async fn check_whole(&self, spool: &Spool, found: &crate::Recovered, story: &str) {
+        let id = found.id;
         let message = spool.message(id).await.unwrap_or_else(|error| panic!("{story}: {id}: {error}"));
-        assert_eq!(message.envelope(), &envelope(self.number), "{story}");
+        let mut envelope = envelope(self.number);
+        envelope.handling.route = found.route.as_deref().map(str::to_owned);
+        assert_eq!(message.envelope(), &envelope, "{story}");
         assert_eq!(message.header(), &header(self.number), "{story}");
         let (mut chunks, mut octets) = (message.body().chunks(), Vec::new());
         while let Some(chunk) = chunks.next().await.unwrap_or_else(|error| panic!("{story}: {id}: {error}")) {
