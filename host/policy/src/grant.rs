@@ -13,11 +13,12 @@ pub enum Grant {
     AcceptRecipients,
     /// May add, remove and rewrite recipients.
     EditRecipients,
-    /// May accept at `queue` and `queue-outbound`: the message is then the plugin's, and the host forgets it.
+    /// May accept at `queue` and `queue-outbound`: the message is then the plugin's, and the host forgets it. May deliver in the host's
+    /// place, and keep a sender from hearing of a failure.
     TakeMessages,
     /// May change the reverse-path.
     EditReversePath,
-    /// May send a message by another of the configured routes.
+    /// May send a message by another of the configured routes, and name the servers of a domain.
     Route,
     /// May have a message held for the operator, whose sender is told that it was accepted.
     Quarantine,

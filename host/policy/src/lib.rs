@@ -16,6 +16,7 @@ mod grant;
 mod hook;
 mod mutation;
 mod notes;
+pub mod outbound;
 mod parts;
 mod parts_asked;
 mod pieces;

@@ -36,6 +36,14 @@ impl Notes {
         self.root.as_object().is_none_or(Map::is_empty)
     }
 
+    pub(crate) fn to_json(&self) -> String {
+        self.root.to_string()
+    }
+
+    pub(crate) fn from_json(root: Value) -> Self {
+        if root.is_object() { Self { root } } else { Self::default() }
+    }
+
     /// Sets the value at a pointer. Objects that are missing on the way are made; in an array an index must exist, or
     /// be `-` to append.
     ///

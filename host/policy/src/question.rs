@@ -6,7 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Context, Credentials, Fault, Footprint, Grant, Grants, Hook, HookSet, Mutation, Subject, Verdict};
+use crate::{
+    Context, Credentials, Fault, Footprint, Grant, Grants, Hook, HookSet, Mutation, Subject, Verdict, outbound,
+};
 
 /// A future in a box, as every call of a plugin is.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -91,4 +93,19 @@ pub trait Plugin: Send + Sync {
 
     /// Puts a question to it.
     fn ask<'a>(&'a self, question: &'a Question<'a>) -> BoxFuture<'a, Answer>;
+
+    /// The hooks of delivery at which it wants to be asked.
+    fn outbound_hooks(&self) -> outbound::HookSet {
+        outbound::HookSet::default()
+    }
+
+    /// JSON Pointers (RFC 6901) to the notes that it wants to see when it is asked about delivery.
+    fn outbound_notes(&self) -> &[String] {
+        &[]
+    }
+
+    /// Puts a question about delivery to it, at one of its [`Plugin::outbound_hooks`].
+    fn ask_outbound<'a>(&'a self, _: &'a outbound::Question<'a>) -> BoxFuture<'a, outbound::Answer> {
+        Box::pin(async { outbound::Answer { verdict: Ok(outbound::Verdict::Next), elapsed: Duration::ZERO } })
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::Semaphore;
-use wasmail_policy::{Answer, BoxFuture, Fault, Footprint, HookSet, Outcome, Plugin, Question};
+use wasmail_policy::{Answer, BoxFuture, Fault, Footprint, HookSet, Outcome, Plugin, Question, outbound};
 use wasmail_services::Capabilities;
 
 use crate::instance::{Instance, Owner, StartError};
@@ -117,19 +117,31 @@ impl Bound {
     }
 
     async fn answer(&self, question: &Question<'_>) -> Result<Outcome, Fault> {
-        let idle = self.idle.lock().pop();
-        let mut instance = match idle {
-            Some(instance) => instance,
-            None => self.new_instance().await.map_err(|error| match error {
-                StartError::Refused(why) => Fault::Instance(format!("refuses its configuration: {why}")),
-                StartError::Fault(fault) => fault,
-            })?,
-        };
+        let mut instance = self.an_instance().await?;
         // On a fault the instance is dropped: no store is used again after one. The same holds when nobody waits for
         // the answer any more.
         let outcome = instance.ask(&self.component.loaded, &self.limits, question).await?;
         self.put_back(instance);
         Ok(outcome)
+    }
+
+    async fn verdict(&self, question: &outbound::Question<'_>) -> Result<outbound::Verdict, Fault> {
+        let mut instance = self.an_instance().await?;
+        let verdict = instance.ask_outbound(&self.component.loaded, &self.limits, question).await?;
+        self.put_back(instance);
+        Ok(verdict)
+    }
+
+    /// One that is idle, or a new one.
+    async fn an_instance(&self) -> Result<Instance, Fault> {
+        let idle = self.idle.lock().pop();
+        match idle {
+            Some(instance) => Ok(instance),
+            None => self.new_instance().await.map_err(|error| match error {
+                StartError::Refused(why) => Fault::Instance(format!("refuses its configuration: {why}")),
+                StartError::Fault(fault) => fault,
+            }),
+        }
     }
 
     /// Keeps an instance for the next call, unless it is worn out or others need its place.
@@ -167,6 +179,23 @@ impl Plugin for Bound {
             let answer = pin!(self.answer(question));
             let outcome = patience::within(self.limits.wall_clock, answer).await;
             Answer { outcome, elapsed: asked.elapsed() }
+        })
+    }
+
+    fn outbound_hooks(&self) -> outbound::HookSet {
+        self.info().outbound
+    }
+
+    fn outbound_notes(&self) -> &[String] {
+        if self.info().outbound.is_empty() { &[] } else { &self.info().manifest.reads_notes }
+    }
+
+    fn ask_outbound<'a>(&'a self, question: &'a outbound::Question<'a>) -> BoxFuture<'a, outbound::Answer> {
+        Box::pin(async move {
+            let asked = Instant::now();
+            let verdict = pin!(self.verdict(question));
+            let verdict = patience::within(self.limits.wall_clock, verdict).await;
+            outbound::Answer { verdict, elapsed: asked.elapsed() }
         })
     }
 }

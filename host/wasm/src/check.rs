@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wasmail_policy::{Hook, HookSet};
+use wasmail_policy::{Hook, HookSet, outbound};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 use crate::size::Size;
@@ -14,8 +14,9 @@ const PACKAGE: &str = "wasmail:policy";
 const VERSION: &str = "0.1.0";
 const COMPATIBLE: &str = "0.1.";
 /// What a guest may import from the package, and from WASI 0.2.
-const INTERFACES: [&str; 13] = [
+const INTERFACES: [&str; 14] = [
     "types",
+    "delivery",
     "message",
     "log",
     "capability",
@@ -41,6 +42,7 @@ pub(crate) struct Shape {
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
     pub(crate) hooks: HookSet,
+    pub(crate) outbound: outbound::HookSet,
     pub(crate) configurable: bool,
 }
 
@@ -229,14 +231,15 @@ fn check_exports(mut shape: Shape) -> Result<Shape, LoadError> {
         match interface {
             "describe" => describes = true,
             "hook-configure" => shape.configurable = true,
-            _ => match interface.strip_prefix("hook-").map(hook) {
-                Some(Some(hook)) => shape.hooks.insert(hook),
-                Some(None) => return Err(LoadError::UnknownHook { name: shown(name) }),
+            _ => match interface.strip_prefix("hook-").map(|hook| (self::hook(hook), outbound_hook(hook))) {
+                Some((Some(hook), _)) => shape.hooks.insert(hook),
+                Some((None, Some(hook))) => shape.outbound.insert(hook),
+                Some((None, None)) => return Err(LoadError::UnknownHook { name: shown(name) }),
                 None => {}
             },
         }
     }
-    match (describes, shape.hooks.is_empty()) {
+    match (describes, shape.hooks.is_empty() && shape.outbound.is_empty()) {
         (false, _) => Err(LoadError::NoDescribe),
         (true, true) => Err(LoadError::NoHook),
         (true, false) => Ok(shape),
@@ -245,6 +248,10 @@ fn check_exports(mut shape: Shape) -> Result<Shape, LoadError> {
 
 fn hook(name: &str) -> Option<Hook> {
     Hook::ALL.into_iter().find(|hook| hook.name() == name)
+}
+
+fn outbound_hook(name: &str) -> Option<outbound::Hook> {
+    outbound::Hook::ALL.into_iter().find(|hook| hook.name() == name)
 }
 
 fn check_version(name: &str, version: &str) -> Result<(), LoadError> {
@@ -340,5 +347,7 @@ mod tests {
         assert_eq!(error(&with("hook-rcpt@0.2.0")), LoadError::WrongVersion { name: newer.into() });
         let shape = check(&wat::parse_str(with("hook-data-post@0.1.7")).unwrap(), 10_000).unwrap();
         assert!(shape.hooks.contains(Hook::DataPost) && !shape.configurable);
+        let shape = check(&wat::parse_str(with("hook-get-mx@0.1.0")).unwrap(), 10_000).unwrap();
+        assert!(shape.hooks.is_empty() && shape.outbound.contains(outbound::Hook::GetMx));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sha2::{Digest, Sha256};
-use wasmail_policy::HookSet;
+use wasmail_policy::{Hook, HookSet, outbound};
 use wasmtime::component::InstancePre;
 
 use crate::cache::{Cache, hex};
@@ -38,8 +38,10 @@ pub(crate) struct Loaded {
 pub struct Info {
     /// What it says of itself.
     pub manifest: Manifest,
-    /// The hooks that it exports.
+    /// The hooks of a connection that it exports.
     pub hooks: HookSet,
+    /// The hooks of delivery that it exports.
+    pub outbound: outbound::HookSet,
     /// Whether it takes a configuration.
     pub configurable: bool,
     /// The interfaces that it imports.
@@ -50,6 +52,15 @@ pub struct Info {
     pub sha256: String,
     /// Size of the component, in octets.
     pub size: usize,
+}
+
+impl Info {
+    /// The names of all hooks that it exports.
+    #[must_use]
+    pub fn hook_names(&self) -> Vec<&'static str> {
+        let of_delivery = self.outbound.iter().map(outbound::Hook::name);
+        self.hooks.iter().map(Hook::name).chain(of_delivery).collect()
+    }
 }
 
 impl Engine {
@@ -143,8 +154,9 @@ impl Compiled {
         let manifest = Instance::describe(engine, &self.pre).await?;
         let indices = Indices::new(&self.pre, &self.shape).map_err(|why| LoadError::Types(format!("{why:#}")))?;
         let pointers = manifest.pointers();
-        let Shape { imports, exports, hooks, configurable } = self.shape;
-        let info = Info { manifest, hooks, configurable, imports, exports, sha256: self.sha256, size: self.size };
+        let Shape { imports, exports, hooks, outbound, configurable } = self.shape;
+        let info =
+            Info { manifest, hooks, outbound, configurable, imports, exports, sha256: self.sha256, size: self.size };
         let component =
             Component { loaded: Arc::new(Loaded { engine: engine.clone(), pre: self.pre, indices, info, pointers }) };
         component.check_types().await?;

@@ -1,6 +1,6 @@
 //! Which hooks a component exports, and where they are in an instance.
 
-use wasmail_policy::Hook;
+use wasmail_policy::{Hook, outbound};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
@@ -9,7 +9,7 @@ use crate::check::Shape;
 use crate::state::State;
 
 macro_rules! hooks {
-    ($($field:ident: $module:ident, $hook:expr;)*) => {
+    ($($field:ident: $module:ident, $set:ident, $hook:expr;)*) => {
         /// Where the exported functions are in a component. One interface a hook: those that are not there cost
         /// nothing.
         pub(crate) struct Indices {
@@ -31,7 +31,7 @@ macro_rules! hooks {
                 let configure = shape.configurable.then(|| exports::hook_configure::GuestIndices::new(pre));
                 Ok(Self {
                     configure: configure.transpose()?,
-                    $($field: match shape.hooks.contains($hook) {
+                    $($field: match shape.$set.contains($hook) {
                         true => Some(exports::$module::GuestIndices::new(pre)?),
                         false => None,
                     },)*
@@ -79,31 +79,37 @@ macro_rules! hooks {
 }
 
 hooks! {
-    connect_init: hook_connect_init, Hook::ConnectInit;
-    lookup_rdns: hook_lookup_rdns, Hook::LookupRdns;
-    connect: hook_connect, Hook::Connect;
-    helo: hook_helo, Hook::Helo;
-    ehlo: hook_ehlo, Hook::Ehlo;
-    capabilities: hook_capabilities, Hook::Capabilities;
-    auth: hook_auth, Hook::Auth;
-    unrecognized_command: hook_unrecognized_command, Hook::UnrecognizedCommand;
-    noop: hook_noop, Hook::Noop;
-    rset: hook_rset, Hook::Rset;
-    vrfy: hook_vrfy, Hook::Vrfy;
-    quit: hook_quit, Hook::Quit;
-    mail: hook_mail, Hook::Mail;
-    rcpt: hook_rcpt, Hook::Rcpt;
-    rcpt_ok: hook_rcpt_ok, Hook::RcptOk;
-    data: hook_data, Hook::Data;
-    max_data_exceeded: hook_max_data_exceeded, Hook::MaxDataExceeded;
-    part: hook_part, Hook::Part;
-    data_post: hook_data_post, Hook::DataPost;
-    queue: hook_queue, Hook::Queue;
-    queue_outbound: hook_queue_outbound, Hook::QueueOutbound;
-    queue_ok: hook_queue_ok, Hook::QueueOk;
-    deny: hook_deny, Hook::Deny;
-    reset_transaction: hook_reset_transaction, Hook::ResetTransaction;
-    disconnect: hook_disconnect, Hook::Disconnect;
+    connect_init: hook_connect_init, hooks, Hook::ConnectInit;
+    lookup_rdns: hook_lookup_rdns, hooks, Hook::LookupRdns;
+    connect: hook_connect, hooks, Hook::Connect;
+    helo: hook_helo, hooks, Hook::Helo;
+    ehlo: hook_ehlo, hooks, Hook::Ehlo;
+    capabilities: hook_capabilities, hooks, Hook::Capabilities;
+    auth: hook_auth, hooks, Hook::Auth;
+    unrecognized_command: hook_unrecognized_command, hooks, Hook::UnrecognizedCommand;
+    noop: hook_noop, hooks, Hook::Noop;
+    rset: hook_rset, hooks, Hook::Rset;
+    vrfy: hook_vrfy, hooks, Hook::Vrfy;
+    quit: hook_quit, hooks, Hook::Quit;
+    mail: hook_mail, hooks, Hook::Mail;
+    rcpt: hook_rcpt, hooks, Hook::Rcpt;
+    rcpt_ok: hook_rcpt_ok, hooks, Hook::RcptOk;
+    data: hook_data, hooks, Hook::Data;
+    max_data_exceeded: hook_max_data_exceeded, hooks, Hook::MaxDataExceeded;
+    part: hook_part, hooks, Hook::Part;
+    data_post: hook_data_post, hooks, Hook::DataPost;
+    queue: hook_queue, hooks, Hook::Queue;
+    queue_outbound: hook_queue_outbound, hooks, Hook::QueueOutbound;
+    queue_ok: hook_queue_ok, hooks, Hook::QueueOk;
+    deny: hook_deny, hooks, Hook::Deny;
+    reset_transaction: hook_reset_transaction, hooks, Hook::ResetTransaction;
+    disconnect: hook_disconnect, hooks, Hook::Disconnect;
+    pre_send: hook_pre_send, outbound, outbound::Hook::PreSend;
+    send: hook_send, outbound, outbound::Hook::Send;
+    get_mx: hook_get_mx, outbound, outbound::Hook::GetMx;
+    delivered: hook_delivered, outbound, outbound::Hook::Delivered;
+    deferred: hook_deferred, outbound, outbound::Hook::Deferred;
+    bounce: hook_bounce, outbound, outbound::Hook::Bounce;
 }
 
 fn resolve<'a, I, G>(

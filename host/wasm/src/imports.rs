@@ -35,6 +35,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     policy::types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    policy::delivery::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::message::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     policy::capability::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
@@ -62,3 +63,5 @@ pub(crate) fn wasi(log: &GuestLog, max_random: u64) -> WasiCtx {
 }
 
 impl policy::types::Host for State {}
+
+impl policy::delivery::Host for State {}

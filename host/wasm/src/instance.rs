@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
-use wasmail_policy::{Fault, Hook, Outcome, Question};
+use wasmail_policy::{Fault, Hook, Outcome, Question, outbound};
 use wasmail_services::Capabilities;
 use wasmtime::Store;
 use wasmtime::component::{self, InstancePre};
@@ -20,7 +20,7 @@ use crate::lower::{Facts, Lists, Records, Sight};
 use crate::manifest::Manifest;
 use crate::state::{self, State};
 use crate::text::escaped;
-use crate::{Limits, fault, lift, patience};
+use crate::{Limits, delivery, fault, lift, patience};
 
 /// Octets of what a plugin says about its configuration.
 const REFUSAL_MAX: usize = 1_024;
@@ -147,8 +147,7 @@ impl Instance {
         limits: &Limits,
         question: &Question<'_>,
     ) -> Result<Outcome, Fault> {
-        state::begin(&mut self.store, limits, &question.context.connection.uuid);
-        self.calls += 1;
+        self.begin(limits, &question.context.connection.uuid);
         let sight = Sight { manifest: &loaded.info.manifest, pointers: &loaded.pointers };
         let facts = Facts::new(question, sight);
         let lists = Lists::new(&facts);
@@ -158,9 +157,37 @@ impl Instance {
         state.case = state.capabilities.mail_auth.as_ref().and_then(|_| imports::case(question));
         let turn = self.turn();
         let outcome = turn.drive(pin!(self.call(loaded, question, &records))).await;
+        self.end(outcome)
+    }
+
+    /// Puts a question about delivery to it.
+    pub(crate) async fn ask_outbound(
+        &mut self,
+        loaded: &Loaded,
+        limits: &Limits,
+        question: &outbound::Question<'_>,
+    ) -> Result<outbound::Verdict, Fault> {
+        self.begin(limits, &question.consignment.uuid);
+        let sight = Sight { manifest: &loaded.info.manifest, pointers: &loaded.pointers };
+        let facts = delivery::Facts::new(question, &sight);
+        let records = delivery::Records::new(&facts);
+        self.store.data_mut().message = Some(Message::on_its_way(question.consignment));
+        let turn = self.turn();
+        let Self { store, instance, functions, .. } = self;
+        let verdict = turn.drive(pin!(delivery::call(loaded, functions, store, instance, &records))).await;
+        self.end(verdict)
+    }
+
+    fn begin(&mut self, limits: &Limits, connection: &str) {
+        state::begin(&mut self.store, limits, connection);
+        self.calls += 1;
+    }
+
+    /// What a call has come to.
+    fn end<T>(&mut self, called: wasmtime::Result<Result<T, Fault>>) -> Result<T, Fault> {
         state::end(&mut self.store);
-        match outcome {
-            Ok(outcome) => outcome,
+        match called {
+            Ok(answer) => answer,
             Err(error) => Err(fault::of_call(&error, self.store.data_mut())),
         }
     }

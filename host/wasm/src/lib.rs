@@ -12,6 +12,7 @@ mod check;
 mod compile;
 mod component;
 mod config;
+mod delivery;
 mod engine;
 mod fault;
 mod hooks;

@@ -150,6 +150,14 @@ impl<'a> Scope<'a> {
     }
 }
 
+/// The notes that a plugin is shown, as JSON texts.
+pub(crate) fn notes<'a>(notes: &Notes, sight: &Sight<'a>) -> Vec<(&'a str, String)> {
+    let mut texts = Texts(Vec::new());
+    let found = visible_notes(notes, sight.pointers, &mut texts);
+    let text = |span: Span| String::from_utf8_lossy(&texts.0[span]).into_owned();
+    found.into_iter().map(|(pointer, span)| (pointer, text(span))).collect()
+}
+
 fn visible_notes<'a>(notes: &Notes, pointers: &'a [Pointer], texts: &mut Texts) -> Vec<(&'a str, Span)> {
     let Some(root) = notes.get("").filter(|_| !pointers.is_empty() && !notes.is_empty()) else { return Vec::new() };
     let found = |pointer: &'a Pointer| Some((pointer.text.as_str(), texts.json(pointer.find(root)?)));
@@ -205,7 +213,7 @@ fn five(results: &PluginResults) -> [&[String]; 5] {
     [&results.pass, &results.fail, &results.msg, &results.skip, &results.err]
 }
 
-fn parameter(parameter: &mail::Parameter) -> wit::ParameterParam<'_> {
+pub(crate) fn parameter(parameter: &mail::Parameter) -> wit::ParameterParam<'_> {
     wit::ParameterParam { keyword: parameter.keyword(), value: parameter.value() }
 }
 
@@ -377,7 +385,7 @@ fn denial_lines(subject: &Subject) -> Vec<&str> {
     text.map(|text| text.lines.iter().map(String::as_str).collect()).unwrap_or_default()
 }
 
-fn enhanced(status: mail::EnhancedStatus) -> wit::EnhancedStatus {
+pub(crate) fn enhanced(status: mail::EnhancedStatus) -> wit::EnhancedStatus {
     wit::EnhancedStatus { class: status.class(), subject: status.subject(), detail: status.detail() }
 }
 

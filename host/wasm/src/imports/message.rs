@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wasmail_mail::{Field, HeaderSection};
 use wasmail_mime::{Tree, view};
+use wasmail_policy::outbound::Consignment;
 use wasmail_policy::{Body, BoxFuture, Content, Hook, Parts, Question, Subject, header_of};
 
 use crate::bindings::wasmail::policy::message::{self as wit, Field as WitField, Host};
@@ -37,6 +38,12 @@ impl Message {
         let header = transaction.map(|transaction| Arc::clone(&transaction.facts.header)).unwrap_or_default();
         let parts = transaction.map(|transaction| transaction.parts.clone()).unwrap_or_default();
         Some(Self { header, body: question.body.cloned(), parts, reading: Vec::new() })
+    }
+
+    /// The message of a question about delivery.
+    pub(crate) fn on_its_way(consignment: &Consignment) -> Self {
+        let (header, body) = (Arc::clone(&consignment.header), Some(Arc::clone(&consignment.body)));
+        Self { header, body, parts: Parts::default(), reading: Vec::new() }
     }
 
     /// All of it, as it stands.
