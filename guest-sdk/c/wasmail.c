@@ -1,5 +1,5 @@
 /* What wasmail.h promises. Everything that a hook returns is malloc'd, for the bindings free it when the host has read it. */
-#include "wasmail.h"
+#include "wasmail_internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,19 +14,19 @@ static struct scrap {
     char octets[];
 } *scraps;
 
-static void *must(void *memory) {
+void *wm_must(void *memory) {
     if (!memory) __builtin_trap();
     return memory;
 }
 
-static char *scratch(size_t size) {
-    struct scrap *scrap = must(malloc(sizeof *scrap + size));
+char *wm_scratch(size_t size) {
+    struct scrap *scrap = wm_must(malloc(sizeof *scrap + size));
     scrap->next = scraps;
     scraps = scrap;
     return scrap->octets;
 }
 
-static void forget_scraps(void) {
+void wm_forget_scraps(void) {
     while (scraps) {
         struct scrap *next = scraps->next;
         free(scraps);
@@ -34,15 +34,15 @@ static void forget_scraps(void) {
     }
 }
 
-/* A copy for the host to read. The bindings free no empty text. */
-static wm_str given(const char *text, size_t len) {
+/* The bindings free no empty text. */
+wm_str wm_given(const char *text, size_t len) {
     static uint8_t empty;
-    wm_str copy = {len ? must(malloc(len)) : &empty, len};
+    wm_str copy = {len ? wm_must(malloc(len)) : &empty, len};
     memcpy(copy.ptr, text, len);
     return copy;
 }
 
-static wm_str dup(const char *text) { return given(text, strlen(text)); }
+static wm_str dup(const char *text) { return wm_given(text, strlen(text)); }
 
 /* ---- Texts ---- */
 
@@ -89,7 +89,7 @@ wm_str wm_domain(wm_str address) {
 }
 
 const char *wm_text(wm_str text) {
-    char *copy = scratch(text.len + 1);
+    char *copy = wm_scratch(text.len + 1);
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = 0;
     return copy;
@@ -100,7 +100,7 @@ static const char *format(const char *how, va_list arguments) {
     va_copy(again, arguments);
     int len = vsnprintf(NULL, 0, how, again);
     va_end(again);
-    char *text = scratch(len < 0 ? 1 : (size_t)len + 1);
+    char *text = wm_scratch(len < 0 ? 1 : (size_t)len + 1);
     text[0] = 0;
     if (len > 0) vsnprintf(text, (size_t)len + 1, how, arguments);
     return text;
@@ -200,7 +200,7 @@ static char *put_utf8(char *to, unsigned c) {
 
 const char *wm_json_text(wm_str json) {
     if (!wm_json_is_text(json)) return NULL;
-    char *text = scratch(json.len + 1), *to = text;
+    char *text = wm_scratch(json.len + 1), *to = text;
     for (size_t i = blanks(json, 0) + 1; i < json.len && json.ptr[i] != '"'; i++) {
         char c = (char)json.ptr[i];
         if (c != '\\' || i + 1 >= json.len) {
@@ -264,7 +264,7 @@ wm_str wm_json_at(wm_str json, const char *pointer) {
 }
 
 static const char *quoted(const char *text) {
-    char *json = scratch(strlen(text) * 6 + 3), *to = json;
+    char *json = wm_scratch(strlen(text) * 6 + 3), *to = json;
     *to++ = '"';
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
@@ -279,14 +279,10 @@ static const char *quoted(const char *text) {
 
 /* ---- Reading ---- */
 
-wm_str wm_note(const wm_notes *notes, const char *pointer) {
-    for (size_t i = 0; i < notes->len; i++)
-        if (wm_equal(notes->ptr[i].pointer, pointer)) return notes->ptr[i].value;
+wm_str wm_note_among(const wasmail_policy_types_note_t *notes, size_t count, const char *pointer) {
+    for (size_t i = 0; i < count; i++)
+        if (wm_equal(notes[i].pointer, pointer)) return notes[i].value;
     return NOTHING;
-}
-
-long long wm_note_int(const wm_notes *notes, const char *pointer, long long otherwise) {
-    return wm_json_int(wm_note(notes, pointer), otherwise);
 }
 
 const wm_plugin_results *wm_results_of(const wm_results *results, const char *plugin) {
@@ -405,30 +401,30 @@ void wm_fail(const char *how, ...) {
 
 /* ---- Answering ---- */
 
-static wm_outcome verdict(wm_verdict verdict, const char *text) {
+wm_outcome wm_verdict_with(wm_verdict verdict, const char *text) {
     wm_outcome outcome = {.verdict = verdict};
     if (!text) return outcome;
     plugin_list_string_t *lines = &outcome.reply.val.lines;
     outcome.reply.is_some = true;
     for (const char *at = text;; at++) {
         size_t len = strcspn(at, "\n");
-        lines->ptr = must(realloc(lines->ptr, (lines->len + 1) * sizeof *lines->ptr));
-        lines->ptr[lines->len++] = given(at, len);
+        lines->ptr = wm_must(realloc(lines->ptr, (lines->len + 1) * sizeof *lines->ptr));
+        lines->ptr[lines->len++] = wm_given(at, len);
         at += len;
         if (!*at) return outcome;
     }
 }
 
-wm_outcome wm_next(void) { return verdict(WM_NEXT, NULL); }
-wm_outcome wm_accept(void) { return verdict(WM_ACCEPT, NULL); }
-wm_outcome wm_disconnect(void) { return verdict(WM_DISCONNECT, NULL); }
-wm_outcome wm_accept_with(const char *text) { return verdict(WM_ACCEPT, text); }
-wm_outcome wm_deny(const char *text) { return verdict(WM_DENY, text); }
-wm_outcome wm_deny_soft(const char *text) { return verdict(WM_DENY_SOFT, text); }
-wm_outcome wm_deny_disconnect(const char *text) { return verdict(WM_DENY_DISCONNECT, text); }
-wm_outcome wm_deny_soft_disconnect(const char *text) { return verdict(WM_DENY_SOFT_DISCONNECT, text); }
-wm_outcome wm_read_as(const char *line) { return verdict(WM_READ_AS, line); }
-wm_outcome wm_overturn(const char *text) { return verdict(WM_ACCEPT, text); }
+wm_outcome wm_next(void) { return wm_verdict_with(WM_NEXT, NULL); }
+wm_outcome wm_accept(void) { return wm_verdict_with(WM_ACCEPT, NULL); }
+wm_outcome wm_disconnect(void) { return wm_verdict_with(WM_DISCONNECT, NULL); }
+wm_outcome wm_accept_with(const char *text) { return wm_verdict_with(WM_ACCEPT, text); }
+wm_outcome wm_deny(const char *text) { return wm_verdict_with(WM_DENY, text); }
+wm_outcome wm_deny_soft(const char *text) { return wm_verdict_with(WM_DENY_SOFT, text); }
+wm_outcome wm_deny_disconnect(const char *text) { return wm_verdict_with(WM_DENY_DISCONNECT, text); }
+wm_outcome wm_deny_soft_disconnect(const char *text) { return wm_verdict_with(WM_DENY_SOFT_DISCONNECT, text); }
+wm_outcome wm_read_as(const char *line) { return wm_verdict_with(WM_READ_AS, line); }
+wm_outcome wm_overturn(const char *text) { return wm_verdict_with(WM_ACCEPT, text); }
 
 void wm_code(wm_outcome *outcome, uint16_t code) {
     outcome->reply.is_some = true;
@@ -443,7 +439,7 @@ void wm_status(wm_outcome *outcome, uint8_t class, uint16_t subject, uint16_t de
 
 static wasmail_policy_types_mutation_t *change(wm_outcome *outcome, uint8_t tag) {
     wasmail_policy_types_list_mutation_t *all = &outcome->mutations;
-    all->ptr = must(realloc(all->ptr, (all->len + 1) * sizeof *all->ptr));
+    all->ptr = wm_must(realloc(all->ptr, (all->len + 1) * sizeof *all->ptr));
     wasmail_policy_types_mutation_t *mutation = &all->ptr[all->len++];
     memset(mutation, 0, sizeof *mutation);
     mutation->tag = tag;
@@ -515,7 +511,7 @@ void wm_add_banner(wm_outcome *outcome, const char *text, const char *html) {
 }
 
 void wm_replace_part(wm_outcome *outcome, uint32_t part, const char *media_type, const char *name, const void *content, size_t len) {
-    wm_str copy = given(content, len);
+    wm_str copy = wm_given(content, len);
     CHANGE(REPLACE_PART).replace_part = (wasmail_policy_types_part_replacement_t){
         part, dup(media_type), maybe(name), {copy.ptr, copy.len}};
 }
@@ -545,9 +541,18 @@ void wm_add_capability(wm_outcome *outcome, const char *line) { CHANGE(ADD_CAPAB
 
 /* ---- From the one kind of outcome to those of the hooks ---- */
 
+const char *wm_verdict_name(wm_verdict verdict) {
+    static const char *const names[] = {
+        "next",       "accept",  "deny",  "deny-soft", "deny-disconnect", "deny-soft-disconnect",
+        "disconnect", "read-as", "delay", "bounce",    "route",           "done",
+        "exchanges",  "silence",
+    };
+    return names[verdict];
+}
+
 static uint8_t tag(wm_verdict verdict, const int *tags, const char *family) {
-    int tag = tags[verdict];
-    if (tag < 0) wm_fail("this verdict (number %d) means nothing at a hook that answers with %s", verdict, family);
+    int tag = verdict > WM_READ_AS ? -1 : tags[verdict];
+    if (tag < 0) wm_fail("%s means nothing at a hook that answers with %s", wm_verdict_name(verdict), family);
     return (uint8_t)tag;
 }
 
@@ -613,20 +618,20 @@ void wm_end_call(wm_connection *c, wm_transaction *t, wm_recipient *r) {
     wasmail_policy_types_connection_free(c);
     if (t) wasmail_policy_types_transaction_free(t);
     if (r) wasmail_policy_types_recipient_free(r);
-    forget_scraps();
+    wm_forget_scraps();
 }
 
 bool wm_configured(const char *error, wm_str *json, wm_str *err) {
     if (error) *err = dup(error);
     plugin_string_free(json);
-    forget_scraps();
+    wm_forget_scraps();
     return !error;
 }
 
 static plugin_list_string_t strings(const char *const *list) {
     plugin_list_string_t strings = {NULL, 0};
     for (; list && *list; list++) {
-        strings.ptr = must(realloc(strings.ptr, (strings.len + 1) * sizeof *strings.ptr));
+        strings.ptr = wm_must(realloc(strings.ptr, (strings.len + 1) * sizeof *strings.ptr));
         strings.ptr[strings.len++] = dup(*list);
     }
     return strings;

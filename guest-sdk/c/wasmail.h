@@ -29,11 +29,12 @@ typedef wasmail_policy_types_recipient_t wm_recipient;
 typedef wasmail_policy_types_auth_attempt_t wm_auth_attempt;
 typedef wasmail_policy_types_denial_t wm_denial;
 typedef wasmail_policy_types_fate_t wm_fate;
-typedef wasmail_policy_types_list_note_t wm_notes;
 typedef wasmail_policy_types_list_plugin_results_t wm_results;
 typedef wasmail_policy_types_plugin_results_t wm_plugin_results;
 typedef wasmail_policy_message_mime_part_t wm_part;
 typedef wasmail_policy_message_structure_t wm_structure;
+typedef wasmail_policy_delivery_consignment_t wm_consignment;
+typedef wasmail_policy_delivery_answer_t wm_answer;
 
 /* Whether a note or result belongs to the connection or to the transaction. */
 typedef enum { WM_CONNECTION, WM_TRANSACTION } wm_scope;
@@ -74,9 +75,11 @@ long long wm_json_int(wm_str json, long long otherwise);
 
 /* ---- Reading ---- */
 
-/* A note as JSON; ptr is NULL when it is not there or WM_DESCRIBE does not say that it is read. */
-wm_str wm_note(const wm_notes *notes, const char *pointer);
-long long wm_note_int(const wm_notes *notes, const char *pointer, long long otherwise);
+/* A note as JSON, of the &c->notes of a connection, a transaction or a consignment; ptr is NULL when it is not there or WM_DESCRIBE
+ * does not say that it is read. Macros, for the lists of notes have a type each. */
+#define wm_note(notes, pointer) wm_note_among((notes)->ptr, (notes)->len, pointer)
+#define wm_note_int(notes, pointer, otherwise) wm_json_int(wm_note(notes, pointer), otherwise)
+wm_str wm_note_among(const wasmail_policy_types_note_t *notes, size_t count, const char *pointer);
 /* What a plugin recorded, or NULL. */
 const wm_plugin_results *wm_results_of(const wm_results *results, const char *plugin);
 
@@ -85,8 +88,8 @@ wm_str wm_user(const wm_auth_attempt *attempt);
 wm_str wm_password(const wm_auth_attempt *attempt);
 wm_str wm_token(const wm_auth_attempt *attempt);
 
-/* The message, at part, data-post, queue and queue-outbound; to read it elsewhere traps. There is more of it in plugin.h:
- * the functions wasmail_policy_message_*. */
+/* The message, at part, data-post, queue, queue-outbound and the hooks of delivery; to read it elsewhere traps. There is more of it
+ * in plugin.h: the functions wasmail_policy_message_*. */
 
 /* The value of the first header field of this name, or NULL; as it stands, or with encoded words (RFC 2047) decoded. */
 const char *wm_field(const char *name);
@@ -111,7 +114,8 @@ _Noreturn void wm_fail(const char *format, ...) __attribute__((format(printf, 1,
 /* ---- Answering ---- */
 
 typedef enum {
-    WM_NEXT, WM_ACCEPT, WM_DENY, WM_DENY_SOFT, WM_DENY_DISCONNECT, WM_DENY_SOFT_DISCONNECT, WM_DISCONNECT, WM_READ_AS
+    WM_NEXT, WM_ACCEPT, WM_DENY, WM_DENY_SOFT, WM_DENY_DISCONNECT, WM_DENY_SOFT_DISCONNECT, WM_DISCONNECT, WM_READ_AS,
+    WM_DELAY, WM_BOUNCE, WM_ROUTE, WM_DONE, WM_EXCHANGES, WM_SILENCE
 } wm_verdict;
 
 /* An answer: a verdict, perhaps with a text, and what to change. Make it with one of the functions below. A verdict that
@@ -120,6 +124,10 @@ typedef struct {
     wm_verdict verdict;
     wasmail_policy_types_option_reply_t reply;
     wasmail_policy_types_list_mutation_t mutations;
+    /* What verdicts of the hooks of delivery carry. */
+    plugin_option_u32_t seconds;
+    wasmail_policy_delivery_list_answer_t answers;
+    wasmail_policy_delivery_list_exchange_t exchanges;
 } wm_outcome;
 
 wm_outcome wm_next(void);
@@ -135,6 +143,28 @@ wm_outcome wm_deny_soft_disconnect(const char *text);
 wm_outcome wm_read_as(const char *line);
 /* deny only; NULL for the host's own text. */
 wm_outcome wm_overturn(const char *text);
+
+/* Verdicts of the hooks of delivery, where nothing of the message can be changed: wm_next() there has the host do as usual. */
+
+/* pre-send, get-mx and deferred: tried again after so many seconds; pre-send and get-mx: when the schedule says. */
+wm_outcome wm_delay_for(uint32_t seconds);
+wm_outcome wm_delay_as_scheduled(void);
+/* pre-send: the recipients bounce with this text, or NULL, and its wm_status; deferred, with NULL: they are given up. */
+wm_outcome wm_bounce(const char *text);
+/* pre-send: goes by this route of the operator's, this time. */
+wm_outcome wm_route(const char *name);
+/* send: the plugin has delivered, or tried to. Add an answer for each target, by its index: 2yz, it has the message; 4yz, to be tried
+ * again; 5yz, it never will. The text may be NULL; wm_answer_status is about the answer that was added last. */
+wm_outcome wm_done(void);
+void wm_add_answer(wm_outcome *done, uint32_t target, uint16_t code, const char *text);
+void wm_answer_status(wm_outcome *done, uint8_t class, uint16_t subject, uint16_t detail);
+/* get-mx: the servers that are added, each a host name or an address; none: the domain takes no mail. Port 0 is the usual one. */
+wm_outcome wm_exchanges(void);
+void wm_add_exchange(wm_outcome *exchanges, uint16_t preference, const char *host, uint16_t port);
+/* bounce: the sender is not told. */
+wm_outcome wm_silence(void);
+/* All that was said of a target, in one line, with the codes in front. */
+const char *wm_answer_text(const wm_answer *answer);
 
 /* The codes of the reply. */
 void wm_code(wm_outcome *outcome, uint16_t code);
@@ -314,6 +344,51 @@ void wm_end_call(wm_connection *c, wm_transaction *t, wm_recipient *r);
     }                                                                                                                   \
     static void wm_on_disconnect(const wm_connection *c)
 
+/* The hooks of delivery. */
+#define WM_PRE_SEND(c) WM_DELIVERY_HOOK_(pre_send, pre_send_verdict, c)
+#define WM_SEND(c) WM_DELIVERY_HOOK_(send, send_verdict, c)
+#define WM_GET_MX(c) WM_DELIVERY_HOOK_(get_mx, exchanges_verdict, c)
+#define WM_DELIVERY_HOOK_(name, kind, c)                                                                                \
+    static wm_outcome wm_on_##name(const wm_consignment *c);                                                            \
+    void exports_wasmail_policy_hook_##name##_##name(wm_consignment *c_, wasmail_policy_delivery_##kind##_t *ret) {     \
+        wm_to_##kind(wm_on_##name(c_), ret);                                                                            \
+        wm_end_delivery(c_);                                                                                            \
+    }                                                                                                                   \
+    static wm_outcome wm_on_##name(const wm_consignment *c)
+
+/* What was said comes as so many wm_answer. */
+#define WM_DEFERRED(c, answers, count) WM_NEWS_HOOK_(deferred, deferred_verdict, c, answers, count)
+#define WM_ON_BOUNCE(c, answers, count) WM_NEWS_HOOK_(bounce, bounce_verdict, c, answers, count)
+#define WM_NEWS_HOOK_(name, kind, c, answers, count)                                                                    \
+    static wm_outcome wm_on_##name(const wm_consignment *c, const wm_answer *answers, size_t count);                    \
+    void exports_wasmail_policy_hook_##name##_##name(                                                                   \
+        wm_consignment *c_, exports_wasmail_policy_hook_##name##_list_answer_t *answers_,                               \
+        wasmail_policy_delivery_##kind##_t *ret) {                                                                      \
+        wm_to_##kind(wm_on_##name(c_, answers_->ptr, answers_->len), ret);                                              \
+        exports_wasmail_policy_hook_##name##_list_answer_free(answers_);                                                \
+        wm_end_delivery(c_);                                                                                            \
+    }                                                                                                                   \
+    static wm_outcome wm_on_##name(const wm_consignment *c, const wm_answer *answers, size_t count)
+
+/* Nothing is answered: the body returns nothing. */
+#define WM_DELIVERED(c, answers, count)                                                                                 \
+    static void wm_on_delivered(const wm_consignment *c, const wm_answer *answers, size_t count);                       \
+    void exports_wasmail_policy_hook_delivered_delivered(                                                               \
+        wm_consignment *c_, exports_wasmail_policy_hook_delivered_list_answer_t *answers_) {                            \
+        wm_on_delivered(c_, answers_->ptr, answers_->len);                                                              \
+        exports_wasmail_policy_hook_delivered_list_answer_free(answers_);                                               \
+        wm_end_delivery(c_);                                                                                            \
+    }                                                                                                                   \
+    static void wm_on_delivered(const wm_consignment *c, const wm_answer *answers, size_t count)
+
+/* Ends a call of theirs: frees the consignment and what was made on the way. */
+void wm_end_delivery(wm_consignment *c);
+
+void wm_to_pre_send_verdict(wm_outcome from, wasmail_policy_delivery_pre_send_verdict_t *to);
+void wm_to_send_verdict(wm_outcome from, wasmail_policy_delivery_send_verdict_t *to);
+void wm_to_exchanges_verdict(wm_outcome from, wasmail_policy_delivery_exchanges_verdict_t *to);
+void wm_to_deferred_verdict(wm_outcome from, wasmail_policy_delivery_deferred_verdict_t *to);
+void wm_to_bounce_verdict(wm_outcome from, wasmail_policy_delivery_bounce_verdict_t *to);
 void wm_to_connect_outcome(wm_outcome from, wasmail_policy_types_connect_outcome_t *to);
 void wm_to_outcome(wm_outcome from, wasmail_policy_types_outcome_t *to);
 void wm_to_replying_outcome(wm_outcome from, wasmail_policy_types_replying_outcome_t *to);

@@ -1,4 +1,4 @@
-// Types of what wasmail.js offers to a plugin. The records are those of wit/types.wit, with camel case names.
+// Types of what wasmail.js offers to a plugin. The records are those of wit/types.wit and wit/outbound.wit, with camel case names.
 
 export type Scope = "connection" | "transaction";
 export type ResultList = "pass" | "fail" | "msg" | "skip" | "err";
@@ -110,7 +110,7 @@ export interface Part {
   offset: number;
   size: number;
 }
-/** The message, at `part`, `dataPost`, `queue` and `queueOutbound`; to read it elsewhere is a fault. */
+/** The message, at `part`, `dataPost`, `queue`, `queueOutbound` and the hooks of delivery; to read it elsewhere is a fault. */
 export const message: {
   /** Octets of the body. */
   readonly bodySize: number;
@@ -151,6 +151,47 @@ export interface Denial {
   plugin: string;
   kind: "deny" | "deny-soft" | "deny-disconnect" | "deny-soft-disconnect";
   reply: { code: number | null; enhanced: { class: number; subject: number; detail: number } | null; lines: string[] } | null;
+}
+/** A recipient of a message in the queue. */
+export interface Target {
+  address: string;
+  parameters: Parameter[];
+  /** Those that were made before this one. */
+  attempts: number;
+}
+/** One message on its way to the recipients of one domain. */
+export interface Consignment {
+  queueId: string;
+  uuid: string;
+  reversePath: string;
+  parameters: Parameter[];
+  smtputf8: boolean;
+  size: number;
+  /** Seconds since 1970. */
+  accepted: number;
+  expires: number;
+  destination: string;
+  route: string | null;
+  targets: Target[];
+  notes: Note[];
+}
+/** What was said of one recipient, or why it was not reached. */
+export interface TargetAnswer {
+  /** Index into `targets`. */
+  target: number;
+  /** None when no server said anything. */
+  code?: number | null;
+  enhanced?: { class: number; subject: number; detail: number } | null;
+  lines: string[];
+  host?: string | null;
+}
+/** A server to deliver to. */
+export interface Exchange {
+  /** A host name or an address. */
+  host: string;
+  /** Lower is tried first; its place in the list when nothing is said. */
+  preference?: number;
+  port?: number;
 }
 export type Fact = "relaying" | "remoteHost" | "reversePath" | "recipients" | "message" | "delivery" | "skips";
 /** What `plugin.js` exports as `manifest`; wit/hooks.wit says what each means. */
@@ -205,7 +246,7 @@ export class Answer {
   change(tag: string, val: unknown): this;
 }
 
-/** No opinion: the next plugin is asked. A hook that returns nothing says the same. */
+/** No opinion: the next plugin is asked; at the hooks of delivery, the host does as usual. A hook that returns nothing says the same. */
 export function next(): Answer;
 /** Good, and no further plugin is asked. */
 export function accept(text?: string): Answer;
@@ -222,6 +263,23 @@ export function readAs(line: string): Answer;
 /** The hook `deny` alone: the refusal is overturned. */
 export function overturn(text?: string): Answer;
 
+/** `preSend`, `getMx` and `deferred`: tried again after so many seconds; when the schedule says, at `preSend` and `getMx`, without them. */
+export function delay(seconds?: number): Answer;
+/** `preSend`: the recipients bounce with this text and its `status()`; `deferred`, without a text: they are given up. */
+export function bounce(text?: string): Answer;
+/** `preSend`: goes by this route of the operator's, this time. */
+export function route(name: string): Answer;
+/** `send`: the plugin has delivered, or tried to; an answer for each target, made by `answerFor`. */
+export function done(answers: TargetAnswer[]): Answer;
+/** `getMx`: these servers, each a host name or an address, or with a preference and a port; none: the domain takes no mail. */
+export function exchanges(servers: (string | Exchange)[]): Answer;
+/** `bounce`: the sender is not told. */
+export function silence(): Answer;
+/** What became of a target, by its index: 2yz, it has the message; 4yz, to be tried again; 5yz, it never will. */
+export function answerFor(target: number, code: number, text?: string, more?: { status?: string; host?: string }): TargetAnswer;
+/** All that was said of a target, in one line, with the codes in front. */
+export function answerText(answer: TargetAnswer): string;
+
 /** Why a function of a capability failed, as `wit/capabilities.wit` and the capability's own file have it. */
 export interface Failure {
   tag: string;
@@ -231,7 +289,7 @@ export interface Failure {
 export function failure(thrown: unknown): Failure | undefined;
 
 /** The value of a note that the manifest asks for. */
-export function note(of: Connection | Transaction, pointer: string): any;
+export function note(of: Connection | Transaction | Consignment, pointer: string): any;
 /** What a plugin recorded, if the manifest asks for it. */
 export function results(of: Connection | Transaction, plugin: string): PluginResults | undefined;
 /** What stands behind the last `@`, and before it. */

@@ -7,13 +7,25 @@ const scopeOf = (scope) => {
   return scope;
 };
 
+const linesOf = (text) => (text === undefined || text === null ? [] : String(text).split("\n"));
+
+const enhancedOf = (status) => {
+  const parts = /^([245])\.(\d{1,3})\.(\d{1,3})$/.exec(status);
+  if (!parts) throw new TypeError(`a status is written as 5.7.1, not ${status}`);
+  const [class_, subject, detail] = parts.slice(1).map(Number);
+  return { class: class_, subject, detail };
+};
+
+const statusText = ({ class: class_, subject, detail }) => `${class_}.${subject}.${detail}`;
+
 /** What a hook answers: a verdict, and changes in order. Every method returns the answer itself. */
 export class Answer {
   #mutations = [];
 
-  constructor(verdict, text) {
+  constructor(verdict, text, value) {
     this.verdict = verdict;
-    this.reply = text === undefined || text === null ? undefined : { lines: String(text).split("\n") };
+    this.reply = text === undefined || text === null ? undefined : { lines: linesOf(text) };
+    this.value = value;
   }
 
   get mutations() {
@@ -26,10 +38,7 @@ export class Answer {
   }
 
   status(status) {
-    const parts = /^([245])\.(\d{1,3})\.(\d{1,3})$/.exec(status);
-    if (!parts) throw new TypeError(`a status is written as 5.7.1, not ${status}`);
-    const [class_, subject, detail] = parts.slice(1).map(Number);
-    this.reply = { lines: [], ...this.reply, enhanced: { class: class_, subject, detail } };
+    this.reply = { lines: [], ...this.reply, enhanced: enhancedOf(status) };
     return this;
   }
 
@@ -145,7 +154,50 @@ export const disconnect = () => new Answer("disconnect");
 export const readAs = (line) => new Answer("read-as", line);
 export const overturn = (text) => new Answer("overturn", text);
 
-/** The value of a note that the manifest asks for, of a connection or a transaction. */
+// Verdicts of the hooks of delivery.
+
+const whole = (value, most, what) => {
+  if (!Number.isInteger(value) || value < 0 || value > most) throw new TypeError(`${what}: ${value} is no whole number from 0 to ${most}`);
+  return value;
+};
+
+const listOf = (given, what) => {
+  if (!Array.isArray(given)) throw new TypeError(`${what} takes a list`);
+  return given;
+};
+
+const exchangeOf = (given, at) => {
+  const { host, preference, port } = typeof given === "string" ? { host: given } : given;
+  if (typeof host !== "string") throw new TypeError(`exchanges: number ${at} has no host`);
+  return {
+    host,
+    preference: whole(preference ?? at, 0xffff, "preference"),
+    port: port === undefined || port === null ? undefined : whole(port, 0xffff, "port"),
+  };
+};
+
+export const delay = (seconds) =>
+  new Answer("delay", undefined, seconds === undefined || seconds === null ? undefined : whole(seconds, 0xffffffff, "delay"));
+export const bounce = (text) => new Answer("bounce", text);
+export const route = (name) => new Answer("route", name);
+export const done = (answers) => new Answer("done", undefined, listOf(answers, "done"));
+export const exchanges = (servers) => new Answer("exchanges", undefined, listOf(servers, "exchanges").map(exchangeOf));
+export const silence = () => new Answer("silence");
+
+/** What became of a target, by its index. */
+export const answerFor = (target, code, text, { status, host } = {}) => ({
+  target: whole(target, 0xffffffff, "target"),
+  code: whole(code, 0xffff, "code"),
+  enhanced: status === undefined || status === null ? undefined : enhancedOf(status),
+  lines: linesOf(text),
+  host,
+});
+
+/** All that was said of a target, in one line, with the codes in front. */
+export const answerText = ({ code, enhanced, lines }) =>
+  [code, enhanced && statusText(enhanced), ...lines].filter((part) => part !== null && part !== undefined).join(" ");
+
+/** The value of a note that the manifest asks for, of a connection, a transaction or a consignment. */
 export function note(of, pointer) {
   const found = of.notes.find((one) => one.pointer === pointer);
   return found === undefined ? undefined : JSON.parse(found.value);
@@ -239,6 +291,24 @@ export function answered(hook, verdicts, answer = next()) {
   const line = answer.reply?.lines[0];
   const values = { nothing: undefined, reply: answer.reply, "optional text": line, text: line ?? "" };
   return { verdict: { tag: answer.verdict, val: values[carries] }, mutations };
+}
+
+/** Answers a hook of delivery. `verdicts` says what each verdict carries there. */
+export function judged(hook, verdicts, given) {
+  const answer = given ?? next();
+  if (!(answer instanceof Answer)) throw new TypeError(`${hook} returned no answer: return next(), delay(60) and the like`);
+  const { verdict, reply, value, mutations } = answer;
+  const carries = verdicts[verdict];
+  if (carries === undefined) throw new TypeError(`${hook} knows no ${verdict}: there are ${Object.keys(verdicts).join(", ")}`);
+  const wrong = (why) => new TypeError(`${hook}: ${verdict} ${why}`);
+  if (mutations.length > 0) throw wrong(`cannot come with ${mutations[0].tag}: nothing of the message can be changed`);
+  if (reply?.code !== undefined) throw wrong("has no code");
+  const text = reply && [...(reply.enhanced ? [statusText(reply.enhanced)] : []), ...reply.lines].join(" ");
+  if (carries === "nothing" && (text ?? value) !== undefined) throw wrong("carries nothing here");
+  if (carries !== "optional text" && reply?.enhanced) throw wrong("has no status");
+  if (carries === "text" && text === undefined) throw wrong("needs a text");
+  if (carries === "seconds" && value === undefined) throw wrong("needs to know how many seconds");
+  return { tag: verdict, val: carries.endsWith("text") ? text : value };
 }
 
 /** A hook that answers nothing. */

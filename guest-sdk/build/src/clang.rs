@@ -16,8 +16,12 @@ const HELP: &str = "apt-get install clang-19 lld-19 wasi-libc libclang-rt-19-dev
 const STACK: u32 = 128 * 1024;
 
 /// The SDK, which comes with this program and lies beside the bindings.
-const SDK: [(&str, &str); 2] =
-    [("wasmail.h", include_str!("../../c/wasmail.h")), ("wasmail.c", include_str!("../../c/wasmail.c"))];
+const SDK: [(&str, &str); 4] = [
+    ("wasmail.h", include_str!("../../c/wasmail.h")),
+    ("wasmail.c", include_str!("../../c/wasmail.c")),
+    ("wasmail_delivery.c", include_str!("../../c/wasmail_delivery.c")),
+    ("wasmail_internal.h", include_str!("../../c/wasmail_internal.h")),
+];
 
 pub(crate) fn build(project: &Project, dir: &Path, out: &Path) -> Result<Vec<u8>, BuildError> {
     let clang = clang()?;
@@ -45,7 +49,8 @@ pub(crate) fn build(project: &Project, dir: &Path, out: &Path) -> Result<Vec<u8>
         .arg("-I")
         .arg(&out);
     command.args(project.sources_or("plugin.c"));
-    command.args(["wasmail.c", "plugin.c", "plugin_component_type.o"].map(|name| out.join(name)));
+    let made = ["wasmail.c", "wasmail_delivery.c", "plugin.c", "plugin_component_type.o"];
+    command.args(made.map(|name| out.join(name)));
     command.arg("-o").arg(&core);
     tool::run(&mut command, dir)?;
     let module = fs::read(&core).map_err(|source| BuildError::File { path: core, source })?;

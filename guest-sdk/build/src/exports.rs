@@ -1,6 +1,6 @@
 //! What a plugin's component exports, for those who write a module around the author's functions.
 
-use wit_parser::{Interface, Resolve, Type, TypeDef, TypeDefKind, TypeId, TypeOwner, WorldItem};
+use wit_parser::{Interface, Resolve, Type, TypeDef, TypeDefKind, TypeId, TypeOwner, Variant, WorldItem};
 
 use crate::{BuildError, Project, world};
 
@@ -18,9 +18,10 @@ pub(crate) struct Export {
 #[derive(Debug)]
 pub(crate) struct Parameter {
     pub(crate) name: String,
-    /// Its type with the interface that it is from; none for a text.
+    /// Its type with the interface that it is from; none for a text. Of a list that of its items.
     pub(crate) ty: Option<(String, String)>,
     pub(crate) optional: bool,
+    pub(crate) list: bool,
 }
 
 impl Export {
@@ -42,6 +43,9 @@ pub(crate) enum Kind {
     /// It becomes a record of type `outcome`. Each verdict comes with what it carries; there is none where nothing is
     /// decided.
     Answer { outcome: String, verdicts: Vec<(String, &'static str)> },
+    /// It becomes a variant of type `verdict` of the interface `delivery`: there is nothing to change. Each case comes with what
+    /// it carries.
+    Verdict { verdict: String, cases: Vec<(String, &'static str)> },
 }
 
 /// Everything that a project's component exports.
@@ -63,18 +67,24 @@ fn of_interface(resolve: &Resolve, interface: &Interface) -> Vec<Export> {
             ("describe", _) => Kind::Describe,
             ("configure", _) => Kind::Configure,
             (_, None) => Kind::Nothing,
-            (_, Some(ty)) => Kind::Answer { outcome: type_name(resolve, ty), verdicts: verdicts(resolve, ty) },
+            (_, Some(ty)) => match kind(resolve, ty) {
+                TypeDefKind::Variant(variant) => {
+                    Kind::Verdict { verdict: type_name(resolve, ty), cases: cases(resolve, variant) }
+                }
+                _ => Kind::Answer { outcome: type_name(resolve, ty), verdicts: verdicts(resolve, ty) },
+            },
         },
     });
     functions.collect()
 }
 
 fn parameter(resolve: &Resolve, name: &str, ty: Type) -> Parameter {
-    let (ty, optional) = match kind(resolve, ty) {
-        TypeDefKind::Option(inner) => (*inner, true),
-        _ => (ty, false),
+    let (ty, optional, list) = match kind(resolve, ty) {
+        TypeDefKind::Option(inner) => (*inner, true, false),
+        TypeDefKind::List(item) => (*item, false, true),
+        _ => (ty, false, false),
     };
-    Parameter { name: name.to_owned(), ty: origin(resolve, ty), optional }
+    Parameter { name: name.to_owned(), ty: origin(resolve, ty), optional, list }
 }
 
 /// Interface and name of a record, an enumeration or the like, where it is written down; none for what is only text.
@@ -100,11 +110,23 @@ fn verdicts(resolve: &Resolve, answer: Type) -> Vec<(String, &'static str)> {
     let TypeDefKind::Record(record) = kind(resolve, answer) else { return Vec::new() };
     let Some(verdict) = record.fields.iter().find(|field| field.name == "verdict") else { return Vec::new() };
     let TypeDefKind::Variant(variant) = kind(resolve, verdict.ty) else { return Vec::new() };
+    cases(resolve, variant)
+}
+
+/// What a verdict may be, each with what it carries.
+fn cases(resolve: &Resolve, variant: &Variant) -> Vec<(String, &'static str)> {
+    let items = |ty: Type| match origin(resolve, ty) {
+        Some((_, name)) if name == "answer" => "answers",
+        _ => "exchanges",
+    };
     let carries = |ty: Option<Type>| match ty {
         None => "nothing",
         Some(Type::String) => "text",
+        Some(Type::U32) => "seconds",
         Some(ty) => match kind(resolve, ty) {
             TypeDefKind::Option(Type::String) => "optional text",
+            TypeDefKind::Option(Type::U32) => "optional seconds",
+            TypeDefKind::List(item) => items(*item),
             _ => "reply",
         },
     };

@@ -10,9 +10,10 @@ use crate::exports::{Export, Kind, Parameter, camel, exports, pascal, snake};
 use crate::{BuildError, Project, bindings, component, quiet, tool, write, write_below};
 
 /// The SDK, which comes with this program: a module with the bindings below it.
-const SDK: [(&str, &str); 9] = [
+const SDK: [(&str, &str); 10] = [
     ("go.mod", include_str!("../../go/wasmail/go.mod")),
     ("answer.go", include_str!("../../go/wasmail/answer.go")),
+    ("delivery.go", include_str!("../../go/wasmail/delivery.go")),
     ("facts.go", include_str!("../../go/wasmail/facts.go")),
     ("failure.go", include_str!("../../go/wasmail/failure.go")),
     ("log.go", include_str!("../../go/wasmail/log.go")),
@@ -79,7 +80,8 @@ fn called(export: &Export) -> String {
 
 /// What a signature takes from elsewhere.
 fn imported(signature: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    const IMPORTS: [(&str, &str); 4] = [
+    const IMPORTS: [(&str, &str); 5] = [
+        ("delivery", "wasmail/bindings/wasmail_policy_delivery"),
         ("describe", "wasmail/bindings/wasmail_policy_describe"),
         ("message", "wasmail/bindings/wasmail_policy_message"),
         ("types", "wasmail/bindings/wasmail_policy_types"),
@@ -100,7 +102,11 @@ fn parameters(export: &Export) -> String {
             None => "string".to_owned(),
             Some((interface, name)) => format!("{}.{}", snake(interface), pascal(name)),
         };
-        let ty = if parameter.optional { format!("wit_types.Option[{ty}]") } else { ty };
+        let ty = match parameter {
+            Parameter { optional: true, .. } => format!("wit_types.Option[{ty}]"),
+            Parameter { list: true, .. } => format!("[]{ty}"),
+            _ => ty,
+        };
         format!("{} {ty}", camel(&parameter.name))
     };
     export.parameters.iter().map(written).collect::<Vec<_>>().join(", ")
@@ -112,6 +118,7 @@ fn result(export: &Export) -> String {
         Kind::Configure => "wit_types.Result[wit_types.Unit, string]".to_owned(),
         Kind::Nothing => String::new(),
         Kind::Answer { outcome, .. } => format!("types.{}", pascal(outcome)),
+        Kind::Verdict { verdict, .. } => format!("delivery.{}", pascal(verdict)),
     }
 }
 
@@ -124,12 +131,13 @@ fn registry(exports: &[Export]) -> String {
     let mut outcomes = String::new();
     let mut made = Vec::new();
     for export in exports {
-        if let Kind::Answer { outcome, verdicts } = &export.kind
-            && !verdicts.is_empty()
-            && !made.contains(outcome)
-        {
-            made.push(outcome.clone());
-            outcomes.push_str(&outcome_maker(outcome, verdicts));
+        match &export.kind {
+            Kind::Answer { outcome, verdicts } if !verdicts.is_empty() && !made.contains(outcome) => {
+                made.push(outcome.clone());
+                outcomes.push_str(&outcome_maker(outcome, verdicts));
+            }
+            Kind::Verdict { verdict, cases } => outcomes.push_str(&verdict_maker(verdict, cases)),
+            _ => {}
         }
     }
     let names = exports.iter().filter(|export| !matches!(export.kind, Kind::Describe));
@@ -158,6 +166,7 @@ fn wired(export: &Export) -> String {
         let name = camel(&parameter.name);
         match (&parameter.ty, parameter.optional) {
             (Some(_), true) => format!("pointer({name})"),
+            _ if parameter.list => name,
             // An enumeration is a number.
             (Some((_, ty)), _) if ty != "fate" => format!("&{name}"),
             _ => name,
@@ -172,7 +181,9 @@ fn wired(export: &Export) -> String {
                             \t\treturn wit_types.Ok[wit_types.Unit, string](wit_types.Unit{})"
             .to_owned(),
         Kind::Nothing => call,
-        Kind::Answer { outcome, .. } => format!("return {}({hook:?}, {call})", camel(outcome)),
+        Kind::Answer { outcome: made, .. } | Kind::Verdict { verdict: made, .. } => {
+            format!("return {}({hook:?}, {call})", camel(made))
+        }
     };
     format!("{signature} {{\n\t\t{body}\n\t}}")
 }
@@ -202,6 +213,31 @@ fn outcome_maker(outcome: &str, verdicts: &[(String, &str)]) -> String {
     text
 }
 
+/// The function that makes the host's verdict of an answer about delivery, once it is known to be one.
+fn verdict_maker(verdict: &str, cases: &[(String, &str)]) -> String {
+    let (function, variant) = (camel(verdict), pascal(verdict));
+    let table: Vec<_> = cases.iter().map(|(name, carries)| format!("{name:?}: {carries:?}")).collect();
+    let mut text = format!(
+        "\nfunc {function}(hook string, a *Answer) delivery.{variant} {{\n\ta = judged(hook, a, map[string]string{{{}}})\n\
+         \tswitch a.verdict {{\n",
+        table.join(", ")
+    );
+    for (name, carries) in cases {
+        let carried = match *carries {
+            "nothing" => "",
+            "text" => "a.reason().Some()",
+            "optional text" => "a.reason()",
+            "seconds" => "a.seconds.Some()",
+            "optional seconds" => "a.seconds",
+            "answers" => "a.answers",
+            _ => "a.exchanges",
+        };
+        let _ = writeln!(text, "\tcase {name:?}:\n\t\treturn delivery.Make{variant}{}({carried})", pascal(name));
+    }
+    text.push_str("\t}\n\tpanic(a.unknown(hook))\n}\n");
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +257,13 @@ mod tests {
             "verdict = types.MakeCommandVerdictReadAs(a.text())\n",
             "verdict = types.MakeConnectVerdictAccept(a.optionalText())\n",
             "verdict = types.MakeVerdictAccept()\n",
+            "hook_pre_send.Called = func(c delivery.Consignment) delivery.PreSendVerdict {\n\
+             \t\treturn preSendVerdict(\"PreSend\", registered().PreSend(&c))\n",
+            "hook_delivered.Called = func(c delivery.Consignment, answers []delivery.Answer)  {\n\
+             \t\tregistered().Delivered(&c, answers)\n",
+            "a = judged(hook, a, map[string]string{\"next\": \"nothing\", \"silence\": \"nothing\"})\n",
+            "\tcase \"delay\":\n\t\treturn delivery.MakeDeferredVerdictDelay(a.seconds.Some())\n",
+            "\tcase \"done\":\n\t\treturn delivery.MakeSendVerdictDone(a.answers)\n",
         ] {
             assert!(registry.contains(text), "{text}\n is not in\n{registry}");
         }

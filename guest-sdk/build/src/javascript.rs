@@ -76,11 +76,15 @@ fn body(export: &Export, function: &str, parameters: &str) -> String {
         Kind::Describe => "sdk.described(plugin.manifest)".to_owned(),
         Kind::Configure => format!("sdk.configured(plugin.configure, {parameters})"),
         Kind::Nothing => format!("sdk.nothing(plugin.{function}({parameters}))"),
-        Kind::Answer { verdicts, .. } => {
-            let table: Vec<_> = verdicts.iter().map(|(verdict, carries)| format!("{verdict:?}: {carries:?}")).collect();
-            format!("sdk.answered({:?}, {{ {} }}, plugin.{function}({parameters}))", export.name, table.join(", "))
-        }
+        Kind::Answer { verdicts, .. } => answered("answered", export, verdicts, function, parameters),
+        Kind::Verdict { cases, .. } => answered("judged", export, cases, function, parameters),
     }
+}
+
+/// Has the SDK make of an answer what the host wants, with what each verdict carries.
+fn answered(by: &str, export: &Export, verdicts: &[(String, &str)], function: &str, parameters: &str) -> String {
+    let table: Vec<_> = verdicts.iter().map(|(verdict, carries)| format!("{verdict:?}: {carries:?}")).collect();
+    format!("sdk.{by}({:?}, {{ {} }}, plugin.{function}({parameters}))", export.name, table.join(", "))
 }
 
 #[cfg(test)]
@@ -98,6 +102,8 @@ mod tests {
             "export const hookConfigure = { configure: (config) => sdk.configured(plugin.configure, config) };",
             "export const hookConnectInit = { connectInit: (c) => sdk.answered(\"connect-init\", {  }, plugin.connectInit(c)) };",
             "export const hookDisconnect = { disconnect: (c) => sdk.nothing(plugin.disconnect(c)) };",
+            "export const hookSend = { send: (c) => sdk.judged(\"send\", { \"next\": \"nothing\", \"done\": \"answers\" }, plugin.send(c)) };",
+            "export const hookDelivered = { delivered: (c, answers) => sdk.nothing(plugin.delivered(c, answers)) };",
         ] {
             assert!(entry.contains(line), "{line}\n is not in\n{entry}");
         }
@@ -105,5 +111,8 @@ mod tests {
         assert!(entry.contains(deny), "{entry}");
         assert!(entry.contains("\"accept\": \"optional text\""), "{entry}");
         assert!(entry.contains("\"read-as\": \"text\""), "{entry}");
+        for (verdict, carries) in [("delay", "optional seconds"), ("delay", "seconds"), ("exchanges", "exchanges")] {
+            assert!(entry.contains(&format!("{verdict:?}: {carries:?}")), "{entry}");
+        }
     }
 }

@@ -11,10 +11,11 @@ use crate::exports::{Export, Kind, exports, pascal, snake};
 use crate::{BuildError, Project, tool, world, write};
 
 /// The SDK, which comes with this program and lies beside what is made.
-const SDK: [(&str, &str); 8] = [
+const SDK: [(&str, &str); 9] = [
     ("__init__.py", include_str!("../../python/wasmail/__init__.py")),
     ("_entry.py", include_str!("../../python/wasmail/_entry.py")),
     ("answer.py", include_str!("../../python/wasmail/answer.py")),
+    ("delivery.py", include_str!("../../python/wasmail/delivery.py")),
     ("facts.py", include_str!("../../python/wasmail/facts.py")),
     ("log.py", include_str!("../../python/wasmail/log.py")),
     ("manifest.py", include_str!("../../python/wasmail/manifest.py")),
@@ -108,11 +109,12 @@ fn entry(exports: &[Export], module: &str) -> String {
             Kind::Describe => "return _entry.described(plugin)".to_owned(),
             Kind::Configure => format!("_entry.configured(_{function}, {arguments})"),
             Kind::Nothing => call,
-            Kind::Answer { outcome, verdicts } => {
+            Kind::Answer { outcome: record, verdicts } | Kind::Verdict { verdict: record, cases: verdicts } => {
+                let by = if matches!(export.kind, Kind::Answer { .. }) { "answered" } else { "judged" };
                 let table: Vec<_> =
                     verdicts.iter().map(|(verdict, carries)| format!("{verdict:?}: {carries:?}")).collect();
-                let outcome = pascal(outcome);
-                format!("return _entry.answered({:?}, {outcome:?}, {{{}}}, {call})", function, table.join(", "))
+                let record = pascal(record);
+                format!("return _entry.{by}({function:?}, {record:?}, {{{}}}, {call})", table.join(", "))
             }
         };
         let _ = write!(text, "\n\nclass {class}:\n    def {function}({with_self}):\n        {body}\n");
@@ -138,6 +140,8 @@ mod tests {
             "(\"deny\", \"DenyOutcome\", {\"next\": \"nothing\", \"overturn\": \"reply\"}, _deny(c, t, d))\n",
             "\"accept\": \"optional text\"",
             "\"read-as\": \"text\"",
+            "_entry.judged(\"send\", \"SendVerdict\", {\"next\": \"nothing\", \"done\": \"answers\"}, _send(c))\n",
+            "class HookDelivered:\n    def delivered(self, c, answers):\n        _delivered(c, answers)\n",
         ] {
             assert!(entry.contains(text), "{text}\n is not in\n{entry}");
         }

@@ -24,8 +24,9 @@ pub const WIT: [(&str, &str); 13] = [
     ("worlds.wit", include_str!("../../../wit/worlds.wit")),
 ];
 
-/// The hooks that a plugin may have, with `configure`, in the order of a session.
-pub const HOOKS: [&str; 26] = [
+/// The hooks that a plugin may have, with `configure`, in the order of a session, and then in the order in which a message meets
+/// those of delivery.
+pub const HOOKS: [&str; 32] = [
     "configure",
     "connect-init",
     "lookup-rdns",
@@ -52,6 +53,12 @@ pub const HOOKS: [&str; 26] = [
     "deny",
     "reset-transaction",
     "disconnect",
+    "pre-send",
+    "send",
+    "get-mx",
+    "delivered",
+    "deferred",
+    "bounce",
 ];
 
 /// The world of a plugin with these hooks, as WIT.

@@ -14,6 +14,10 @@ type Answer struct {
 	verdict   string
 	reply     *types.Reply
 	mutations []types.Mutation
+	// What verdicts of the hooks of delivery carry.
+	seconds   Option[uint32]
+	answers   []TargetAnswer
+	exchanges []Exchange
 }
 
 // Scope says whose a note or a result is.
@@ -38,14 +42,15 @@ const (
 )
 
 func answer(verdict string, text []string) *Answer {
-	a := &Answer{verdict: verdict}
+	a := &Answer{verdict: verdict, seconds: None[uint32]()}
 	if len(text) > 0 {
 		a.said().Lines = strings.Split(strings.Join(text, "\n"), "\n")
 	}
 	return a
 }
 
-// Next has no opinion: the next plugin is asked. A hook that returns nil says the same.
+// Next has no opinion: the next plugin is asked; at the hooks of delivery, the host does as usual when there is none. A hook that
+// returns nil says the same.
 func Next() *Answer { return answer("next", nil) }
 
 // Accept is good, and no further plugin is asked. Here and below, several texts are several lines of the reply, and so

@@ -7,8 +7,8 @@ import (
 	types "wasmail/bindings/wasmail_policy_types"
 )
 
-// Note is the value of a note that the manifest asks for, of a connection's or a transaction's Notes. It is the zero value
-// and false when there is none, or when it is no T.
+// Note is the value of a note that the manifest asks for, of the Notes of a connection, a transaction or a
+// consignment. It is the zero value and false when there is none, or when it is no T.
 func Note[T any](notes []NoteValue, pointer string) (value T, ok bool) {
 	for _, note := range notes {
 		if note.Pointer == pointer {

@@ -59,6 +59,14 @@ type Plugin struct {
 	Deny             func(c *Connection, t *Transaction, d *Denial) *Answer
 	ResetTransaction func(c *Connection, t *Transaction, how Fate) *Answer
 	Disconnect       func(c *Connection)
+
+	// The hooks of delivery. Nothing of the message can be changed there: an answer has no changes.
+	PreSend   func(c *Consignment) *Answer
+	Send      func(c *Consignment) *Answer
+	GetMx     func(c *Consignment) *Answer
+	Delivered func(c *Consignment, answers []TargetAnswer)
+	Deferred  func(c *Consignment, answers []TargetAnswer) *Answer
+	Bounce    func(c *Consignment, answers []TargetAnswer) *Answer
 }
 
 var plugin *Plugin

@@ -13,6 +13,8 @@ A plugin is a module with a `manifest` and a function for each of its hooks, by 
         return wasmail.next()
 """
 
+from wit_world.imports.delivery import Answer as TargetAnswer
+from wit_world.imports.delivery import Consignment, Exchange, Target
 from wit_world.imports.message import Address, DateTime, Field, Media, MimePart, PassedLimit, Structure
 from wit_world.imports.types import (
     AuthAttempt,
@@ -42,6 +44,7 @@ from .answer import (
     overturn,
     read_as,
 )
+from .delivery import answer_for, answer_text, bounce, delay, done, exchanges, route, silence
 from .facts import credentials, domain, local_part, note, results, token
 from .log import log
 from .manifest import Footprint, Manifest
@@ -52,8 +55,10 @@ __all__ = [
     "AuthAttempt",
     "BodyType",
     "Connection",
+    "Consignment",
     "DateTime",
     "Denial",
+    "Exchange",
     "Fate",
     "Field",
     "Footprint",
@@ -68,15 +73,23 @@ __all__ = [
     "RefusalKind",
     "Reply",
     "Structure",
+    "Target",
+    "TargetAnswer",
     "Transaction",
     "accept",
+    "answer_for",
+    "answer_text",
+    "bounce",
     "credentials",
+    "delay",
     "deny",
     "deny_disconnect",
     "deny_soft",
     "deny_soft_disconnect",
     "disconnect",
     "domain",
+    "done",
+    "exchanges",
     "local_part",
     "log",
     "message",
@@ -85,5 +98,7 @@ __all__ = [
     "overturn",
     "read_as",
     "results",
+    "route",
+    "silence",
     "token",
 ]

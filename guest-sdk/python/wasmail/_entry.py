@@ -6,9 +6,9 @@ from typing import Any, Callable, Collection, Optional
 
 from componentize_py_types import Err
 from wit_world.exports import describe
-from wit_world.imports import types
+from wit_world.imports import delivery, types
 
-from .answer import Answer, next
+from .answer import Answer, next, status_text
 from .manifest import Footprint, Manifest
 
 
@@ -80,6 +80,49 @@ def answered(hook: str, outcome: str, carries: dict[str, str], answer: Optional[
     verdict = getattr(types, f"{outcome.replace('Outcome', 'Verdict')}_{_camel(answer.verdict)}")
     made = verdict() if kind == "nothing" else verdict(_carried(kind, answer.reply))
     return getattr(types, outcome)(made, answer.mutations)
+
+
+def judged(hook: str, verdict: str, carries: dict[str, str], answer: Optional[Answer]) -> Any:
+    """The verdict of a hook of delivery as the host wants it. `carries` says what each carries there."""
+    answer = next() if answer is None else answer
+    if not isinstance(answer, Answer):
+        raise TypeError(f"{hook} returned {answer!r} and no answer: return next(), delay(60) and the like")
+    kind = carries.get(answer.verdict)
+    if kind is None:
+        raise ValueError(f"{hook} knows no {answer.verdict}: there are {', '.join(carries)}")
+    wrong = _wrong(kind, answer)
+    if wrong is not None:
+        raise ValueError(f"{hook}: {answer.verdict} {wrong}")
+    make = getattr(delivery, f"{verdict}_{_camel(answer.verdict)}")
+    if kind == "nothing":
+        return make()
+    return make(_reason(answer.reply) if kind.endswith("text") else answer.value)
+
+
+def _wrong(kind: str, answer: Answer) -> Optional[str]:
+    """What is wrong with an answer about delivery whose verdict carries this."""
+    reply = answer.reply
+    if answer.mutations:
+        return "cannot come with changes: nothing of the message can be changed"
+    if reply is not None and reply.code is not None:
+        return "has no code"
+    if kind == "nothing" and (reply is not None or answer.value is not None):
+        return "carries nothing here"
+    if kind != "optional text" and reply is not None and reply.enhanced is not None:
+        return "has no status"
+    if kind == "text" and reply is None:
+        return "needs a text"
+    if kind == "seconds" and answer.value is None:
+        return "needs to know how many seconds"
+    return None
+
+
+def _reason(reply: Optional[types.Reply]) -> Optional[str]:
+    """A text in one line, with its status in front."""
+    if reply is None:
+        return None
+    status = [] if reply.enhanced is None else [status_text(reply.enhanced)]
+    return " ".join([*status, *reply.lines])
 
 
 def _carried(kind: str, reply: Optional[types.Reply]) -> Any:

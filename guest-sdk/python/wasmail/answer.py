@@ -18,8 +18,10 @@ class Answer:
     Begin one with `next`, `accept`, `deny` and the like.
     """
 
-    def __init__(self, verdict: str, text: Optional[str] = None) -> None:
+    def __init__(self, verdict: str, text: Optional[str] = None, value: Any = None) -> None:
         self.verdict = verdict
+        #: What a verdict of a hook of delivery carries that is no text.
+        self.value = value
         self.reply: Optional[types.Reply] = None
         self.mutations: list[types.Mutation] = []
         if text is not None:
@@ -37,10 +39,7 @@ class Answer:
 
     def status(self, status: str) -> Self:
         """The enhanced status code (RFC 3463), such as `5.7.1`."""
-        parts = _STATUS.fullmatch(status)
-        if parts is None:
-            raise ValueError(f"a status is written as 5.7.1, not {status!r}")
-        self._reply().enhanced = types.EnhancedStatus(*map(int, parts.groups()))
+        self._reply().enhanced = enhanced_status(status)
         return self
 
     def change(self, mutation: types.Mutation) -> Self:
@@ -136,6 +135,19 @@ class Answer:
         return self.change(types.Mutation_AddCapability(line))
 
 
+def enhanced_status(text: str) -> types.EnhancedStatus:
+    """The enhanced status code (RFC 3463) that is written as `5.7.1`."""
+    parts = _STATUS.fullmatch(text)
+    if parts is None:
+        raise ValueError(f"a status is written as 5.7.1, not {text!r}")
+    return types.EnhancedStatus(*map(int, parts.groups()))
+
+
+def status_text(status: types.EnhancedStatus) -> str:
+    """How an enhanced status code is written."""
+    return f"{status.class_}.{status.subject}.{status.detail}"
+
+
 def _scope(scope: Scope) -> types.Scope:
     if scope not in ("connection", "transaction"):
         raise ValueError(f"no scope: {scope!r}; there are 'connection' and 'transaction'")
@@ -143,7 +155,10 @@ def _scope(scope: Scope) -> types.Scope:
 
 
 def next() -> Answer:
-    """No opinion: the next plugin is asked. A hook that returns None says the same."""
+    """No opinion: the next plugin is asked; at the hooks of delivery, the host does as usual when there is none.
+
+    A hook that returns None says the same.
+    """
     return Answer("next")
 
 

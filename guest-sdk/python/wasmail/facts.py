@@ -3,11 +3,12 @@
 import json
 from typing import Any, Optional, Union
 
+from wit_world.imports.delivery import Consignment
 from wit_world.imports.types import AuthAttempt, Connection, Credentials_Password, Credentials_Token, PluginResults, Transaction
 
 
-def note(of: Union[Connection, Transaction], pointer: str, default: Any = None) -> Any:
-    """The value of a note that the manifest asks for, of a connection or a transaction."""
+def note(of: Union[Connection, Transaction, Consignment], pointer: str, default: Any = None) -> Any:
+    """The value of a note that the manifest asks for, of a connection, a transaction or a consignment."""
     for found in of.notes:
         if found.pointer == pointer:
             return json.loads(found.value)

@@ -1,4 +1,4 @@
-"""The message, at `part`, `data_post`, `queue` and `queue_outbound`; to read it elsewhere is a fault."""
+"""The message, at `part`, `data_post`, `queue`, `queue_outbound` and the hooks of delivery; to read it elsewhere is a fault."""
 
 from typing import Callable, Iterator, Optional, TypeVar
 

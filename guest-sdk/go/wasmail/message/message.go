@@ -1,4 +1,5 @@
-// Package message is the message, at Part, DataPost, Queue and QueueOutbound; to read it elsewhere is a fault.
+// Package message is the message, at Part, DataPost, Queue, QueueOutbound and the hooks of delivery; to read it elsewhere is a
+// fault.
 package message
 
 import (

@@ -7,7 +7,7 @@ use quote::{format_ident, quote};
 pub(crate) struct Hook {
     /// The trait's method, and the module of `wasmail_guest::bindings` that exports it.
     pub(crate) method: &'static str,
-    /// Parameters after the connection.
+    /// Parameters after the first one.
     parameters: &'static [Parameter],
     /// The type of its answer; empty for none.
     answer: &'static str,
@@ -25,12 +25,15 @@ enum Parameter {
     QueueId,
     Denial,
     Fate,
+    Answers,
 }
 
-use Parameter::{Argument, Attempt, Denial, Fate, MaybeTransaction, Message, Part, QueueId, Recipient, Transaction};
+use Parameter::{
+    Answers, Argument, Attempt, Denial, Fate, MaybeTransaction, Message, Part, QueueId, Recipient, Transaction,
+};
 
-/// All hooks in the order of a session.
-pub(crate) const HOOKS: [Hook; 25] = [
+/// All hooks in the order in which a message meets them.
+pub(crate) const HOOKS: [Hook; 31] = [
     Hook { method: "connect_init", parameters: &[], answer: "Changes" },
     Hook { method: "lookup_rdns", parameters: &[], answer: "Outcome" },
     Hook { method: "connect", parameters: &[], answer: "ConnectOutcome" },
@@ -56,7 +59,16 @@ pub(crate) const HOOKS: [Hook; 25] = [
     Hook { method: "deny", parameters: &[MaybeTransaction, Denial], answer: "DenyOutcome" },
     Hook { method: "reset_transaction", parameters: &[Transaction, Fate], answer: "Changes" },
     Hook { method: "disconnect", parameters: &[], answer: "" },
+    Hook { method: "pre_send", parameters: &[Message], answer: "PreSendVerdict" },
+    Hook { method: "send", parameters: &[Message], answer: "SendVerdict" },
+    Hook { method: "get_mx", parameters: &[], answer: "ExchangesVerdict" },
+    Hook { method: "delivered", parameters: &[Answers], answer: "" },
+    Hook { method: "deferred", parameters: &[Answers], answer: "DeferredVerdict" },
+    Hook { method: "bounce", parameters: &[Message, Answers], answer: "BounceVerdict" },
 ];
+
+/// Those that are about delivery: there is no connection any more.
+const OF_DELIVERY: [&str; 6] = ["pre_send", "send", "get_mx", "delivered", "deferred", "bounce"];
 
 impl Hook {
     /// The code that exports it.
@@ -64,13 +76,17 @@ impl Hook {
         let (method, interface) = (format_ident!("{}", self.method), format_ident!("hook_{}", self.method));
         let declared = self.parameters.iter().filter_map(|parameter| parameter.declared());
         let passed = self.parameters.iter().map(|parameter| parameter.passed());
+        let first = match OF_DELIVERY.contains(&self.method) {
+            true => quote!(::wasmail_guest::Consignment),
+            false => quote!(::wasmail_guest::Connection),
+        };
         let answer = (!self.answer.is_empty()).then(|| {
             let answer = format_ident!("{}", self.answer);
             quote!(-> ::wasmail_guest::#answer)
         });
         quote! {
             impl ::wasmail_guest::bindings::#method::exports::wasmail::policy::#interface::Guest for Exports {
-                fn #method(c: ::wasmail_guest::Connection #(, #declared)*) #answer {
+                fn #method(c: #first #(, #declared)*) #answer {
                     PLUGIN.with(|plugin| ::wasmail_guest::Plugin::#method(::wasmail_guest::rt::get(plugin), &c #(, #passed)*))
                 }
             }
@@ -93,6 +109,7 @@ impl Parameter {
             QueueId => quote!(id: ::std::string::String),
             Denial => quote!(d: ::wasmail_guest::Denial),
             Fate => quote!(how: ::wasmail_guest::Fate),
+            Answers => quote!(answers: ::std::vec::Vec<::wasmail_guest::Answer>),
         })
     }
 
@@ -108,6 +125,7 @@ impl Parameter {
             QueueId => quote!(&id),
             Denial => quote!(&d),
             Fate => quote!(how),
+            Answers => quote!(&answers),
         }
     }
 }

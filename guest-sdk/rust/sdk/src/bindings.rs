@@ -21,6 +21,7 @@ macro_rules! export_world {
                 world: $world,
                 with: {
                     "wasmail:policy/types@0.1.0": crate::bindings::wasmail::policy::types,
+                    "wasmail:policy/delivery@0.1.0": crate::bindings::wasmail::policy::delivery,
                     "wasmail:policy/message@0.1.0": crate::bindings::wasmail::policy::message,
                     "wasmail:policy/log@0.1.0": crate::bindings::wasmail::policy::log,
                     "wasmail:policy/capability@0.1.0": crate::bindings::wasmail::policy::capability,
@@ -68,3 +69,9 @@ export_world!(queue_ok, "exports-queue-ok", "wasmail_guest::bindings::queue_ok")
 export_world!(deny, "exports-deny", "wasmail_guest::bindings::deny");
 export_world!(reset_transaction, "exports-reset-transaction", "wasmail_guest::bindings::reset_transaction");
 export_world!(disconnect, "exports-disconnect", "wasmail_guest::bindings::disconnect");
+export_world!(pre_send, "exports-pre-send", "wasmail_guest::bindings::pre_send");
+export_world!(send, "exports-send", "wasmail_guest::bindings::send");
+export_world!(get_mx, "exports-get-mx", "wasmail_guest::bindings::get_mx");
+export_world!(delivered, "exports-delivered", "wasmail_guest::bindings::delivered");
+export_world!(deferred, "exports-deferred", "wasmail_guest::bindings::deferred");
+export_world!(bounce, "exports-bounce", "wasmail_guest::bindings::bounce");

@@ -40,6 +40,7 @@ extern crate self as wasmail_guest;
 
 pub mod bindings;
 mod choices;
+mod delivery;
 pub mod dns;
 #[cfg(not(target_family = "wasm"))]
 mod example;
@@ -67,6 +68,10 @@ pub mod tcp;
 
 pub use bindings::describe::exports::wasmail::policy::describe::{Facts, Footprint, Manifest};
 pub use bindings::wasmail::policy::capability::Failure;
+pub use bindings::wasmail::policy::delivery::{
+    Answer, BounceVerdict, Consignment, DeferredVerdict, Exchange, ExchangesVerdict, PreSendVerdict, SendVerdict,
+    Target,
+};
 pub use bindings::wasmail::policy::message::{
     Address, DateTime, Field, Media, MediaParameter, MimePart as Part, PassedLimit, Structure,
 };
@@ -80,9 +85,9 @@ pub use wasmail_guest_macros::plugin;
 /// What most plugins name.
 pub mod prelude {
     pub use crate::{
-        AuthAttempt, Changes, Check, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Exempt, Fate,
-        Message, ObjectingOutcome, Outcome, Part, Plugin, Recipient, Refusal, ReplyingOutcome, Scope, Transaction, log,
-        plugin,
+        Answer, AuthAttempt, BounceVerdict, Changes, Check, CommandOutcome, ConnectOutcome, Connection, Consignment,
+        DeferredVerdict, Denial, DenyOutcome, ExchangesVerdict, Exempt, Fate, Message, ObjectingOutcome, Outcome, Part,
+        Plugin, PreSendVerdict, Recipient, Refusal, ReplyingOutcome, Scope, SendVerdict, Transaction, log, plugin,
     };
     pub use serde::{Deserialize, Serialize};
 }

@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    AuthAttempt, Changes, CommandOutcome, ConnectOutcome, Connection, Denial, DenyOutcome, Fate, Manifest, Message,
-    ObjectingOutcome, Outcome, Part, Recipient, ReplyingOutcome, Transaction,
+    Answer, AuthAttempt, BounceVerdict, Changes, CommandOutcome, ConnectOutcome, Connection, Consignment,
+    DeferredVerdict, Denial, DenyOutcome, ExchangesVerdict, Fate, Manifest, Message, ObjectingOutcome, Outcome, Part,
+    PreSendVerdict, Recipient, ReplyingOutcome, SendVerdict, Transaction,
 };
 
 /// A policy plugin: a value made from its configuration, and a method for each hook it wants.
@@ -155,6 +156,34 @@ pub trait Plugin: Sized + 'static {
 
     /// The connection has ended.
     fn disconnect(&self, _c: &Connection) {}
+
+    /// A message is about to be sent to the recipients of one domain who are due.
+    fn pre_send(&self, _c: &Consignment, _m: &Message) -> PreSendVerdict {
+        PreSendVerdict::Next
+    }
+
+    /// The message is to be delivered, and you may do that in place of the host.
+    fn send(&self, _c: &Consignment, _m: &Message) -> SendVerdict {
+        SendVerdict::Next
+    }
+
+    /// The servers of the domain are to be found, where delivery goes by the DNS.
+    fn get_mx(&self, _c: &Consignment) -> ExchangesVerdict {
+        ExchangesVerdict::Next
+    }
+
+    /// Recipients have their message, or another server has it for them. Every plugin hears of it.
+    fn delivered(&self, _c: &Consignment, _answers: &[Answer]) {}
+
+    /// Recipients could not be reached for now.
+    fn deferred(&self, _c: &Consignment, _answers: &[Answer]) -> DeferredVerdict {
+        DeferredVerdict::Next
+    }
+
+    /// Recipients will not get their message, and its sender is about to be told.
+    fn bounce(&self, _c: &Consignment, _m: &Message, _answers: &[Answer]) -> BounceVerdict {
+        BounceVerdict::Next
+    }
 }
 
 /// The configuration of a plugin that has none.

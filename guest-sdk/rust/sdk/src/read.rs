@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    AuthAttempt, Connection, Credentials, Note, Parameter, PluginResults, Recipient, Transaction, UserPassword,
-    UserToken, json,
+    AuthAttempt, Connection, Consignment, Credentials, Note, Parameter, PluginResults, Recipient, Transaction,
+    UserPassword, UserToken, json,
 };
 
 macro_rules! reads {
@@ -30,6 +30,14 @@ macro_rules! reads {
 
 reads!(Connection);
 reads!(Transaction);
+
+impl Consignment {
+    /// The note at a JSON Pointer, one that the manifest's `reads_notes` names; none when there was none or it is no `T`.
+    #[must_use]
+    pub fn note<T: DeserializeOwned>(&self, pointer: &str) -> Option<T> {
+        note(&self.notes, pointer)
+    }
+}
 
 fn note<T: DeserializeOwned>(notes: &[Note], pointer: &str) -> Option<T> {
     let note = notes.iter().find(|note| note.pointer == pointer)?;

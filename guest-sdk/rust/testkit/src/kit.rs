@@ -271,6 +271,7 @@ impl Kit {
 /// How sessions of the kit speak.
 pub(crate) fn session_config(limits: Limits) -> SessionConfig {
     SessionConfig {
+        srs: None,
         starttls: false,
         auth: None,
         limits,
