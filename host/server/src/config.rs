@@ -15,8 +15,10 @@ use wasmail_queue::Policy;
 use wasmail_smtp::SessionConfig;
 use wasmail_spool::Options;
 
+use crate::acme::AcmeConfig;
 use crate::tls::Tls;
 use crate::users::Users;
+use crate::wire::Address;
 
 pub use outbound::{
     ClientConfig, DestinationConfig, ExchangersConfig, LocalConfig, MxConfig, NextHopConfig, Pace, Secret, Security,
@@ -37,6 +39,8 @@ pub struct ServerConfig {
     pub delivery: DeliveryConfig,
     /// Who signs what comes from ours.
     pub signer: Signer,
+    /// Where certificates come from; none if the operator has them or nobody speaks TLS.
+    pub acme: Option<AcmeConfig>,
     /// How long a running transaction may go on after the server was told to stop; then its client gets 421.
     ///
     /// 30 seconds by default: service managers kill after 90.
@@ -54,7 +58,9 @@ pub struct ListenerConfig {
     /// Name, for logs and messages.
     pub name: String,
     /// Address; port 0 takes a free one, see [`Server::addresses`](crate::Server::addresses).
-    pub address: SocketAddr,
+    pub address: Address,
+    /// Who may connect to a socket in the file system: its permissions.
+    pub socket_mode: u32,
     /// How its sessions speak SMTP.
     pub session: Arc<SessionConfig>,
     /// Who judges.
@@ -175,6 +181,8 @@ pub struct DeliveryConfig {
     pub orders: PathBuf,
     /// What senders are told.
     pub reports: ReportsConfig,
+    /// Who judges messages on their way out.
+    pub chain: Arc<wasmail_policy::outbound::Chain>,
 }
 
 /// What senders are told of their mail's fate (RFC 3461).
@@ -230,7 +238,7 @@ impl LaneConfig {
 }
 
 /// Where accepted messages go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Destination {
     /// Into Maildirs of this machine.
     Maildir(MaildirConfig),

@@ -27,6 +27,7 @@ use crate::proxy::{self, Proxied};
 use crate::server::House;
 use crate::stop::{Phase, Stop};
 use crate::users::Judgment;
+use crate::wire::Wire;
 use crate::{ListenerTls, ReverseDns};
 
 use buffer::Buffer;
@@ -35,14 +36,17 @@ use socket::{Goodbye, Socket};
 
 /// Serves one client until it has gone.
 pub(crate) async fn serve(
-    mut stream: TcpStream,
+    mut stream: Wire,
     peer: SocketAddr,
     listener: Arc<Listener>,
     house: Arc<House>,
     mut place: Place,
 ) {
     let mut facts = facts(&stream, peer, &listener);
-    if listener.is_proxy(peer.ip()) && !speaks_for(&mut stream, &mut facts, &listener, &mut place).await {
+    if let Wire::Tcp(stream) = &mut stream
+        && listener.is_proxy(peer.ip())
+        && !speaks_for(stream, &mut facts, &listener, &mut place).await
+    {
         return;
     }
     let mut socket = Socket::new(stream);
@@ -99,7 +103,7 @@ async fn speaks_for(stream: &mut TcpStream, facts: &mut Connection, listener: &L
     admitted.map_err(|crowded| listener.turn_away(stream, facts.remote.ip, crowded)).is_ok()
 }
 
-fn facts(stream: &TcpStream, peer: SocketAddr, listener: &Listener) -> Connection {
+fn facts(stream: &Wire, peer: SocketAddr, listener: &Listener) -> Connection {
     let local = listener.local_address(stream);
     Connection {
         uuid: uuid::Uuid::now_v7().to_string(),
@@ -386,10 +390,11 @@ impl Client<'_, '_> {
         }
     }
 
-    async fn commit(&mut self, commit: Commit) {
+    async fn commit(&mut self, mut commit: Commit) {
         let recipients = commit.envelope.recipients.len();
-        let handling = commit.envelope.handling.clone();
         let transaction = self.session.context().transaction.as_ref();
+        commit.envelope.handling.notes = transaction.and_then(|transaction| self.house.hooks.keep(&transaction.notes));
+        let handling = commit.envelope.handling.clone();
         let edited = transaction.and_then(|transaction| transaction.edited.clone());
         let outcome = self.receiving.commit(self.house, commit, edited).await;
         self.now = now();

@@ -1,6 +1,7 @@
 //! Where committed messages go: the usual way or another that policy chose, each a lane of its own.
 
 mod attempt;
+mod hooks;
 mod lane;
 mod maildir;
 mod mx;
@@ -26,6 +27,7 @@ use crate::{DeliveryConfig, RouteConfig, StartError};
 use lane::{Lane, Work};
 use orders::Clerk;
 
+pub(crate) use hooks::Hooks;
 pub(crate) use mx::Own;
 pub(crate) use reports::Reporter;
 
@@ -54,6 +56,11 @@ impl Deliveries {
         self.send(handling.route.as_deref(), Work::Accepted { id, recipients, rank, start });
     }
 
+    /// Whether there is such a route; the usual way always is.
+    fn has(&self, route: Option<&str>) -> bool {
+        route.is_none_or(|name| self.routes.contains_key(name))
+    }
+
     /// Hands work to the lane of a route. Says whether there is one.
     fn send(&self, route: Option<&str>, work: Work) -> bool {
         let lane = match route {
@@ -76,24 +83,31 @@ impl Delivery {
     pub(crate) fn new(
         config: DeliveryConfig,
         own: &Own,
-        reporter: &Arc<Reporter>,
+        (reporter, hooks): (&Arc<Reporter>, &Arc<Hooks>),
         spool: Spool,
         recovered: Vec<Recovered>,
         now: SystemTime,
     ) -> Result<(Deliveries, Self), StartError> {
-        let circumstances = Circumstances { own, last_recovered: recovered.iter().map(|message| message.id).max() };
+        let last_recovered = recovered.iter().map(|message| message.id).max();
+        let circumstances = Circumstances { hooks, own, last_recovered };
         let mut sorted = Sorted::new(recovered);
-        let (mut lanes, mut routes, mut by_domain) = (Vec::new(), HashMap::new(), BTreeMap::new());
-        for (name, RouteConfig { lane, domains }) in config.routes {
-            let way = Way::new(&lane, &circumstances)?;
+        let (mut by_route, mut by_domain) = (HashMap::new(), BTreeMap::new());
+        for (name, RouteConfig { lane, domains }) in &config.routes {
+            let way = Way::new(lane, &circumstances)?;
             by_domain.extend(domains.iter().map(|domain| (in_ascii(domain), Arc::clone(&way))));
-            let ways = Ways::new(way, BTreeMap::new());
-            let (sender, lane) = Lane::new(lane, ways, reporter, spool.clone(), sorted.take(Some(&name)), now);
+            by_route.insert(name.clone(), way);
+        }
+        let by_route = Arc::new(by_route);
+        let (mut lanes, mut routes) = (Vec::new(), HashMap::new());
+        for (name, RouteConfig { lane, .. }) in config.routes {
+            let ways = Ways::new(Arc::clone(&by_route[&name]), BTreeMap::new(), Arc::clone(&by_route));
+            let held = sorted.take(Some(&name));
+            let (sender, lane) = Lane::new(lane, ways, (reporter, hooks), spool.clone(), held, now);
             lanes.push(lane);
             routes.insert(name, sender);
         }
-        let ways = Ways::new(Way::new(&config.usual, &circumstances)?, by_domain);
-        let (usual, lane) = Lane::new(config.usual, ways, reporter, spool.clone(), sorted.take(None), now);
+        let ways = Ways::new(Way::new(&config.usual, &circumstances)?, by_domain, by_route);
+        let (usual, lane) = Lane::new(config.usual, ways, (reporter, hooks), spool.clone(), sorted.take(None), now);
         lanes.push(lane);
         sorted.report_rest();
         let deliveries = Deliveries { usual, routes: Arc::new(routes) };

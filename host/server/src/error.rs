@@ -1,7 +1,6 @@
 //! Why a server does not start or cannot go on.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Why a server does not start. Each one is the operator's turn.
@@ -13,7 +12,7 @@ pub enum StartError {
         /// The listener's name.
         name: String,
         /// The address it was given.
-        address: SocketAddr,
+        address: crate::Address,
         /// What the operating system says.
         source: io::Error,
     },
@@ -37,6 +36,12 @@ pub enum StartError {
     /// What deliveries need for TLS cannot be used.
     #[error("mail cannot be delivered under TLS: {0}")]
     Tls(#[source] crate::TlsError),
+    /// The ACME server has a name, and there is nobody to ask for it.
+    #[error("certificates cannot be asked for: {0}")]
+    AcmeNameServer(#[source] wasmail_services::dns::NoNameServer),
+    /// The authorities that the ACME server's certificate is to be checked by cannot be used.
+    #[error("certificates cannot be asked for: {0}")]
+    AcmeRoots(#[source] wasmail_services::http::NoRoots),
     /// Nothing to listen on.
     #[error("no listener is configured")]
     NoListener,

@@ -1,8 +1,9 @@
 //! The tokio host: listeners, connections, DNS and delivery.
 //!
 //! A [`Server`] drives a sans-IO session for each client, keeps accepted messages in the spool, and carries them to a
-//! Maildir, to a next hop, or to where the DNS says. An [`Injector`] takes what plugins send. It knows no configuration file and no wasm: the daemon gives it values and chains.
+//! Maildir, to a next hop, or to where the DNS says. Certificates may come from an ACME server. An [`Injector`] takes what plugins send. It knows no configuration file and no wasm: the daemon gives it values and chains.
 
+mod acme;
 mod body;
 mod config;
 mod connection;
@@ -19,7 +20,9 @@ mod signing;
 mod stop;
 mod tls;
 mod users;
+mod wire;
 
+pub use acme::{AcmeConfig, AcmePace, AcmeRetry, ExternalAccount};
 pub use config::{
     ClientConfig, ConnectionLimits, DeliveryConfig, Destination, DestinationConfig, DnsConfig, ExchangersConfig,
     LaneConfig, ListenerConfig, ListenerTls, LocalConfig, MaildirConfig, MaildirLayout, MxConfig, NextHopConfig, Pace,
@@ -35,3 +38,4 @@ pub use users::{UserFile, Users, UsersError};
 pub use wasmail_authentication::{Signer, SigningKey};
 pub use wasmail_queue::exchanges::Families;
 pub use wasmail_smtp::client::{Credentials, Patience};
+pub use wire::Address;

@@ -9,8 +9,9 @@ use tokio::task::JoinSet;
 use wasmail_authentication::Signer;
 use wasmail_spool::Spool;
 
+use crate::acme::{Acme, AcmeRetry};
 use crate::body::SpooledBody;
-use crate::delivery::{Deliveries, Delivery, Own, Reporter};
+use crate::delivery::{Deliveries, Delivery, Hooks, Own, Reporter};
 use crate::dns::Names;
 use crate::inject::Injector;
 use crate::limits::Census;
@@ -18,7 +19,7 @@ use crate::listener::{self, Bound};
 use crate::signing;
 use crate::stop::{Phase, Stop};
 use crate::tls::Tls;
-use crate::{DnsConfig, ListenerConfig, ReverseDns, ServerConfig, StartError};
+use crate::{Address, DnsConfig, ListenerConfig, ReverseDns, ServerConfig, StartError};
 
 /// How long the last words may take when time is up: each client is told 421 and closed.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -29,6 +30,7 @@ pub struct Server {
     house: Arc<House>,
     delivery: Delivery,
     injector: Injector,
+    acme: Option<Acme>,
     drain_timeout: Duration,
 }
 
@@ -38,6 +40,7 @@ pub(crate) struct House {
     /// Longest body that the spool keeps in memory while it is judged.
     pub(crate) inline_max: u64,
     pub(crate) delivery: Deliveries,
+    pub(crate) hooks: Arc<Hooks>,
     pub(crate) signer: Arc<Signer>,
     pub(crate) names: Option<Arc<Names>>,
     pub(crate) census: Arc<Census>,
@@ -78,24 +81,39 @@ impl Server {
         let names = names(&config.dns, &config.listeners);
         let session = Arc::clone(&config.listeners[0].session);
         let bound = listener::bind_all(config.listeners)?;
+        let acme = config.acme.map(|acme| Acme::bind(acme, shown_by(&bound), &addresses(&bound))).transpose()?;
         let inline_max = config.spool.options.inline_max as u64;
         let (spool, recovered) = Spool::open(&config.spool.dir, config.spool.options).map_err(StartError::Spool)?;
-        let own = Own::new(&session.hostname, bound.iter().map(Bound::address).collect());
+        let own = Own::new(&session.hostname, addresses(&bound));
         let signer = Arc::new(config.signer);
         let reports = config.delivery.reports.clone();
         let reporter = Arc::new(Reporter::new(reports, spool.clone(), Arc::clone(&signer), inline_max));
-        let now = SystemTime::now();
-        let (deliveries, delivery) = Delivery::new(config.delivery, &own, &reporter, spool.clone(), recovered, now)?;
+        let lifetime = config.delivery.usual.retry.lifetime;
+        let hooks = Arc::new(Hooks::new(Arc::clone(&config.delivery.chain), inline_max, lifetime));
+        let (asks, now) = ((&reporter, &hooks), SystemTime::now());
+        let (deliveries, delivery) = Delivery::new(config.delivery, &own, asks, spool.clone(), recovered, now)?;
         let (census, stop) = (Census::new(limits), Arc::new(Stop::default()));
-        let house = Arc::new(House { spool, inline_max, delivery: deliveries, signer, names, census, stop });
+        let house = Arc::new(House { spool, inline_max, delivery: deliveries, hooks, signer, names, census, stop });
         let injector = Injector::new(Arc::clone(&house), session);
-        Ok(Self { bound, house, delivery, injector, drain_timeout: config.drain_timeout })
+        Ok(Self { bound, house, delivery, injector, acme, drain_timeout: config.drain_timeout })
     }
 
     /// The addresses that are listened on, in the order of the listeners, with the ports that were free.
     #[must_use]
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.bound.iter().map(Bound::address).collect()
+    pub fn addresses(&self) -> Vec<Address> {
+        self.bound.iter().map(Bound::address).cloned().collect()
+    }
+
+    /// Where challenges of an ACME server are answered, with the port that was free.
+    #[must_use]
+    pub fn acme_address(&self) -> Option<SocketAddr> {
+        self.acme.as_ref().map(Acme::address)
+    }
+
+    /// What has certificates asked for again at once.
+    #[must_use]
+    pub fn acme_retry(&self) -> Option<AcmeRetry> {
+        self.acme.as_ref().map(Acme::retry)
     }
 
     /// What takes the messages of plugins.
@@ -107,12 +125,15 @@ impl Server {
     /// Serves until `shutdown` ends, then drains: nobody is let in any more, running transactions and deliveries end,
     /// or are cut off after [`ServerConfig::drain_timeout`]. When it returns everything is on disk.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Stopped {
-        let Self { bound, house, delivery, drain_timeout, .. } = self;
+        let Self { bound, house, delivery, acme, drain_timeout, .. } = self;
         let delivering = tokio::spawn(delivery.run(Arc::clone(&house.stop)));
         // Ended when it is dropped.
         let mut watching = JoinSet::new();
-        for tls in different(bound.iter().filter_map(|bound| bound.listener.tls.tls())) {
+        for tls in shown_by(&bound) {
             watching.spawn(tls.watch());
+        }
+        if let Some(acme) = acme {
+            watching.spawn(acme.run());
         }
         let mut accepting = JoinSet::new();
         for bound in bound {
@@ -130,10 +151,15 @@ impl Server {
     }
 }
 
-/// Each of them once.
-fn different<'t>(all: impl Iterator<Item = &'t Arc<Tls>>) -> Vec<Arc<Tls>> {
+/// The ports that are listened on.
+fn addresses(bound: &[Bound]) -> Vec<SocketAddr> {
+    bound.iter().filter_map(|bound| bound.address().tcp()).collect()
+}
+
+/// Who shows certificates, each of them once.
+fn shown_by(bound: &[Bound]) -> Vec<Arc<Tls>> {
     let mut once: Vec<Arc<Tls>> = Vec::new();
-    for tls in all {
+    for tls in bound.iter().filter_map(|bound| bound.listener.tls.tls()) {
         if !once.iter().any(|other| Arc::ptr_eq(other, tls)) {
             once.push(Arc::clone(tls));
         }

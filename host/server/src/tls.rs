@@ -18,12 +18,13 @@ use rustls::server::{
     ClientHello, NoClientAuth, ParsedCertificate, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use wasmail_mail::Tls as Facts;
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
+
+use crate::wire::Wire;
 
 /// Longest name of a client's that is believed, in octets, as RFC 4616 has it for users.
 const NAME_MAX: usize = 255;
@@ -36,6 +37,11 @@ pub struct TlsConfig {
     /// Certificates with their keys. A client that asks for a name gets the first that is good for it and whose algorithm it
     /// knows; one that asks for none, or for another, the first whose algorithm it knows.
     pub certificates: Vec<Certificate>,
+    /// Files that have, each, a certificate, those between it and the root, and its private key, PEM. They come behind
+    /// [`TlsConfig::certificates`]. One that is not there yet is waited for; one that cannot be used is told in the log.
+    pub awaited: Vec<PathBuf>,
+    /// What is shown for as long as there is no other.
+    pub fallback: Option<Certificate>,
     /// The oldest version that is spoken.
     pub minimum: TlsVersion,
     /// Whose certificates of clients are believed, PEM. With it clients are asked for one.
@@ -164,7 +170,7 @@ impl Tls {
     }
 
     /// Holds a handshake.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, Facts)> {
+    pub(crate) async fn accept(&self, stream: Wire) -> io::Result<(TlsStream<Wire>, Facts)> {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.current.read()));
         let timeout = tokio::time::timeout(self.config.handshake_timeout, acceptor.accept(stream));
         let stream = timeout.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
@@ -173,7 +179,7 @@ impl Tls {
     }
 }
 
-fn facts(stream: &TlsStream<TcpStream>) -> Facts {
+fn facts(stream: &TlsStream<Wire>) -> Facts {
     let (_, session) = stream.get_ref();
     let version = match session.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -219,7 +225,8 @@ fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
 
 /// How the files look, so that a change is seen.
 fn looks(config: &TlsConfig) -> Vec<Option<(SystemTime, u64)>> {
-    let pairs = config.certificates.iter().flat_map(|certificate| [&certificate.chain, &certificate.key]);
+    let pairs = config.certificates.iter().chain(&config.fallback);
+    let pairs = pairs.flat_map(|certificate| [&certificate.chain, &certificate.key]).chain(&config.awaited);
     let look = |path: &PathBuf| {
         let meta = std::fs::metadata(path).ok()?;
         Some((meta.modified().ok()?, meta.len()))
@@ -233,7 +240,7 @@ fn server_config(config: &TlsConfig) -> Result<rustls::ServerConfig, TlsError> {
         TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
         TlsVersion::V1_3 => &[&rustls::version::TLS13],
     };
-    let certificates = Certificates::load(&config.certificates, &provider)?;
+    let certificates = Certificates::load(config, &provider)?;
     let verifier = verifier(config, &provider)?;
     let mut made = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)?
@@ -282,19 +289,32 @@ fn unusable(path: &Path, why: &dyn fmt::Display) -> TlsError {
 struct Certificates(Vec<Arc<CertifiedKey>>);
 
 impl Certificates {
-    fn load(files: &[Certificate], provider: &CryptoProvider) -> Result<Self, TlsError> {
-        let pair = |files: &Certificate| {
-            let (chain, key) = (chain(&files.chain)?, key(&files.key)?);
-            let certified = CertifiedKey::from_der(chain, key, provider).map_err(|source| TlsError::Pair {
-                chain: files.chain.clone(),
-                key: files.key.clone(),
-                source,
-            })?;
-            Ok(Arc::new(certified))
-        };
-        let all = files.iter().map(pair).collect::<Result<Vec<_>, TlsError>>()?;
+    fn load(config: &TlsConfig, provider: &CryptoProvider) -> Result<Self, TlsError> {
+        let load = |files: &Certificate| certified(files, provider).map(Arc::new);
+        let mut all = config.certificates.iter().map(load).collect::<Result<Vec<_>, TlsError>>()?;
+        all.extend(config.awaited.iter().filter_map(|file| awaited(file, provider)).map(Arc::new));
+        if let Some(fallback) = config.fallback.as_ref().filter(|_| all.is_empty()) {
+            all.push(load(fallback)?);
+        }
         if all.is_empty() { Err(TlsError::None) } else { Ok(Self(all)) }
     }
+}
+
+/// A certificate that may not be there yet.
+fn awaited(file: &Path, provider: &CryptoProvider) -> Option<CertifiedKey> {
+    if !file.exists() {
+        return None;
+    }
+    let both = Certificate { chain: file.to_owned(), key: file.to_owned() };
+    let told = |error: &TlsError| tracing::error!(%error, "a certificate cannot be used");
+    certified(&both, provider).inspect_err(told).ok()
+}
+
+/// Reads a certificate and its key.
+pub(crate) fn certified(files: &Certificate, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+    let (chain, key) = (chain(&files.chain)?, key(&files.key)?);
+    let pair = |source| TlsError::Pair { chain: files.chain.clone(), key: files.key.clone(), source };
+    CertifiedKey::from_der(chain, key, provider).map_err(pair)
 }
 
 impl ResolvesServerCert for Certificates {
@@ -306,7 +326,8 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-fn is_for(certified: &CertifiedKey, name: &ServerName<'_>) -> bool {
+/// Whether a certificate is good for a name.
+pub(crate) fn is_for(certified: &CertifiedKey, name: &ServerName<'_>) -> bool {
     let end_entity = certified.end_entity_cert().ok().and_then(|der| ParsedCertificate::try_from(der).ok());
     end_entity.is_some_and(|certificate| verify_server_name(&certificate, name).is_ok())
 }

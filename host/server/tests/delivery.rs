@@ -330,7 +330,7 @@ async fn a_held_message_waits_for_the_operator_even_over_a_restart() {
     let held = RecipientState::Held { reason: "looks odd".into() };
     assert_eq!(states(&home), [[held]]);
     let server = home.start(Wanted::default());
-    wasmail_server::order(&home.orders(), Order::Release, the_only_message(&home)).unwrap();
+    wasmail_server::order(&home.orders(), &Order::Release, the_only_message(&home)).unwrap();
     let copy = delivered(&home.maildir().join("example.org/b"), 1).await.remove(0);
     assert!(copy.ends_with(b"odd\r\n"));
     until(|| fs::read_dir(home.orders()).unwrap().next().is_none()).await;
@@ -346,13 +346,13 @@ async fn the_operator_removes_a_message_or_has_it_tried_again() {
     until(|| matches!(states(&home)[..], [ref one] if matches!(one[..], [RecipientState::Failed { .. }]))).await;
     server.stop().await;
     // Given while no server runs, an order is carried out by the next one.
-    wasmail_server::order(&home.orders(), Order::Retry, the_only_message(&home)).unwrap();
+    wasmail_server::order(&home.orders(), &Order::Retry, the_only_message(&home)).unwrap();
     let server = home.start(Wanted::default());
     delivered(&home.maildir().join("example.org/b"), 1).await;
     assert_eq!(server.stop().await, DONE);
     let server =
         send(&home, handles(Mutation::Quarantine("spam".into())), &["c@example.org"], "A: b\r\n\r\nspam\r\n").await;
-    wasmail_server::order(&home.orders(), Order::Remove, the_only_message(&home)).unwrap();
+    wasmail_server::order(&home.orders(), &Order::Remove, the_only_message(&home)).unwrap();
     fs::write(home.orders().join("what-is-this"), "").unwrap();
     until(|| states(&home).is_empty()).await;
     until(|| fs::read_dir(home.orders()).unwrap().count() == 1).await;
@@ -378,7 +378,7 @@ async fn a_message_waits_for_the_time_that_its_sender_wants_even_over_a_restart(
     assert!(deferral.attempts == 0 && early < Duration::from_millis(1), "times are kept in milliseconds: {deferral:?}");
     // The operator may let it go.
     let server = home.start(Wanted::default());
-    wasmail_server::order(&home.orders(), Order::Retry, held).unwrap();
+    wasmail_server::order(&home.orders(), &Order::Retry, held).unwrap();
     delivered(&inbox("later"), 1).await;
     assert_eq!(server.stop().await, DONE);
 }
@@ -406,4 +406,49 @@ async fn one_of_us_takes_chunks_of_another() {
     let copy = delivered(&next.maildir().join("example.org/b"), 1).await.remove(0);
     assert!(String::from_utf8(copy).unwrap().ends_with(&lines.replace("..", ".")));
     assert_eq!((server.stop().await, hop.stop().await), (DONE, DONE));
+}
+
+#[tokio::test]
+async fn the_operator_sends_a_message_by_another_route_and_back() {
+    let home = Home::new();
+    let busy = || Script { rcpt: &["450 4.2.1 busy"], ..Script::default() };
+    let (usual, other) = (Peer::start([busy()]).await, Peer::start([busy()]).await);
+    let wanted = || Wanted {
+        destination: Some(to_next_hop(usual.address)),
+        routes: vec![("other".to_owned(), to_next_hop(other.address))],
+        ..Wanted::default()
+    };
+    let server = send(&home, wanted(), &["b@example.org"], "A: b\r\n\r\nround\r\n").await;
+    let (id, rcpts) = (the_only_message(&home), |peer: &Peer| {
+        peer.heard.lock().commands.iter().filter(|line| line.starts_with("RCPT")).count()
+    });
+    until(|| rcpts(&usual) > 0).await;
+    assert_eq!(rcpts(&other), 0);
+    let order = |route: Option<&str>| {
+        wasmail_server::order(&home.orders(), &Order::Route(route.map(str::to_owned)), id).unwrap();
+    };
+    order(Some("other"));
+    until(|| rcpts(&other) > 0).await;
+    until(|| fs::read_dir(home.orders()).unwrap().next().is_none()).await;
+    // It stays so over a restart.
+    assert_eq!(server.stop().await, Stopped { cut_off: 0, waiting: 1 });
+    let (before, after) = (rcpts(&usual), rcpts(&other));
+    let server = home.start(wanted());
+    until(|| rcpts(&other) > after).await;
+    assert_eq!(rcpts(&usual), before);
+    order(Some("nowhere"));
+    until(|| fs::read_dir(home.orders()).unwrap().next().is_none()).await;
+    order(None);
+    until(|| rcpts(&usual) > before).await;
+    server.stop().await;
+    // A route that is gone lets go of its messages.
+    order(Some("other"));
+    let server = home.start(wanted());
+    until(|| fs::read_dir(home.orders()).unwrap().next().is_none()).await;
+    server.stop().await;
+    let without = || Wanted { destination: Some(home.to_maildir(MaildirLayout::PerRecipient)), ..Wanted::default() };
+    let server = home.start(without());
+    order(None);
+    delivered(&home.maildir().join("example.org/b"), 1).await;
+    assert_eq!(server.stop().await, DONE);
 }

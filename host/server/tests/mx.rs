@@ -8,13 +8,18 @@ mod nsd;
 mod peer;
 mod support;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use authority::Authority;
 use nsd::{Nsd, mx};
 use peer::{Peer, Script};
 use support::{Home, Wanted, delivered, until};
+use wasmail_mail::Domain;
 use wasmail_server::{
-    ClientConfig, Credentials, Destination, DestinationConfig, MxConfig, NextHopConfig, Pace, Security,
+    ClientConfig, Credentials, Destination, DestinationConfig, MxConfig, NextHopConfig, Order, Pace, Security, order,
 };
+use wasmail_smtp::Srs;
 use wasmail_spool::{Inspection, RecipientState};
 
 /// Peers are told apart by their addresses: all of them have the same port.
@@ -320,4 +325,67 @@ async fn a_destination_gets_no_more_at_once_than_it_may() {
     assert!(one.heard.lock().connections <= 2);
     drop(client);
     assert_eq!(server.stop().await.waiting, 1);
+}
+
+#[tokio::test]
+async fn a_domain_where_nobody_is_reached_is_left_alone_until_the_operator_says() {
+    if !nsd::here(&["nsd"]) {
+        return;
+    }
+    let (home, nsd) = (Home::new(), Nsd::start(ZONE).await);
+    // A port at which nobody listens yet.
+    let port = std::net::TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap().port();
+    let mut config = mx(&home, &nsd, port);
+    config.suspend_longest = Duration::from_secs(3_600);
+    let server = send(&home, to(config), &["b@a.example.test"]).await;
+    let deferred = || match states(&home).pop() {
+        Some(RecipientState::Deferred(deferral)) => deferral.reply,
+        _ => String::new(),
+    };
+    // Its second attempt, a moment later, is none.
+    until(|| deferred().starts_with("4.4.1 not tried, for nobody was reached there; last: 4.4.1 failed to connect"))
+        .await;
+    let peer = Peer::start_on("127.0.0.2", port, [Script::default()]).await;
+    let id = Inspection::open(&home.spool()).unwrap().messages()[0].id;
+    order(&home.orders(), &Order::Retry, id).unwrap();
+    until(|| states(&home).is_empty()).await;
+    assert_eq!(peer.messages(), 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn mail_of_others_goes_on_from_an_address_of_ours_and_notifications_go_back() {
+    if !nsd::here(&["nsd"]) {
+        return;
+    }
+    let (home, nsd) = (Home::new(), Nsd::start(ZONE).await);
+    let theirs = Peer::start_on("127.0.0.2", 0, [Script::default()]).await;
+    let senders = Peer::start_on("127.0.0.3", theirs.address.port(), [Script::default()]).await;
+    let srs = Some(Arc::new(Srs::new(Domain::parse("us.test").unwrap(), &["a secret of some length"], Srs::MAX_AGE)));
+    let mut config = mx(&home, &nsd, theirs.address.port());
+    config.srs = srs.clone();
+    let server = home.start(Wanted { srs, ..to(config) });
+    let mut client = server.connect().await;
+    client.hello().await;
+    client.ask("MAIL FROM:<Them@b.example.test>", "250").await;
+    client.ask("RCPT TO:<c@a.example.test>", "250").await;
+    client.ask("DATA", "354").await;
+    client.ask("A: b\r\n\r\nhello\r\n.", "250").await;
+    until(|| theirs.messages() == 1).await;
+    let mail = theirs.heard.lock().commands.iter().find(|line| line.starts_with("MAIL")).cloned().unwrap();
+    let address = mail.split_once('<').unwrap().1.split_once('>').unwrap().0.to_owned();
+    assert!(address.starts_with("SRS0=") && address.ends_with("=b.example.test=Them@us.test"), "{mail}");
+    // A notification goes back; nothing else does, and nobody makes up such an address.
+    client.ask("MAIL FROM:<x@there.test>", "250").await;
+    client.ask(&format!("RCPT TO:<{address}>"), "550 5.7.1").await;
+    client.ask("RSET", "250").await;
+    client.ask("MAIL FROM:<>", "250").await;
+    client.ask(&format!("RCPT TO:<{}>", address.replace("Them", "Others")), "550 5.1.1").await;
+    client.ask(&format!("RCPT TO:<{address}>"), "250").await;
+    client.ask("DATA", "354").await;
+    client.ask("A: b\r\n\r\nit bounces\r\n.", "250").await;
+    until(|| senders.messages() == 1).await;
+    assert_eq!(rcpts(&senders), ["RCPT TO:<Them@b.example.test>"]);
+    assert!(senders.heard.lock().commands.iter().any(|line| line.starts_with("MAIL FROM:<>")));
+    server.stop().await;
 }

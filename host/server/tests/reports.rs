@@ -139,7 +139,7 @@ async fn what_failed_stays_for_the_operator_where_nobody_is_told() {
     let states = || Inspection::open(&home.spool()).unwrap().messages();
     until(|| states().first().is_some_and(|one| matches!(one.recipients[..], [RecipientState::Failed { .. }]))).await;
     let id = states()[0].id;
-    wasmail_server::order(&home.orders(), Order::Retry, id).unwrap();
+    wasmail_server::order(&home.orders(), &Order::Retry, id).unwrap();
     until(|| is_empty(&home.spool())).await;
     assert_eq!(server.stop().await, DONE);
 }
@@ -154,11 +154,11 @@ async fn the_operator_holds_a_message_lets_it_go_and_gives_it_up() {
     let state = || Inspection::open(&home.spool()).unwrap().messages().first().map(|one| one.recipients[0].clone());
     until(|| matches!(state(), Some(RecipientState::Deferred(_)))).await;
     let id = Inspection::open(&home.spool()).unwrap().messages()[0].id;
-    wasmail_server::order(&home.orders(), Order::Hold, id).unwrap();
+    wasmail_server::order(&home.orders(), &Order::Hold, id).unwrap();
     until(|| matches!(state(), Some(RecipientState::Held { .. }))).await;
-    wasmail_server::order(&home.orders(), Order::Release, id).unwrap();
+    wasmail_server::order(&home.orders(), &Order::Release, id).unwrap();
     until(|| matches!(state(), Some(RecipientState::Deferred(_)))).await;
-    wasmail_server::order(&home.orders(), Order::Expire, id).unwrap();
+    wasmail_server::order(&home.orders(), &Order::Expire, id).unwrap();
     let report = text(&delivered(&inbox(&home, "a"), 1).await[0]);
     assert!(report.contains("Status: 5.4.7") && report.contains("given up by the operator"), "{report}");
     until(|| is_empty(&home.spool())).await;

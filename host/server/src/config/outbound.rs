@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmail_queue::exchanges::Families;
 use wasmail_services::Reach;
 use wasmail_services::dns::ResolverConfig;
+use wasmail_smtp::Srs;
 use wasmail_smtp::client::{Credentials, Patience};
 
 use super::MaildirConfig;
@@ -112,7 +114,7 @@ impl NextHopConfig {
 }
 
 /// Delivery to the servers that recipients' domains name in the DNS (RFC 5321 §5).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct MxConfig {
     /// Domains whose mail stays here; none on a route that policy chooses.
     pub local: Option<LocalConfig>,
@@ -128,6 +130,13 @@ pub struct MxConfig {
     pub default: DestinationConfig,
     /// What holds for single domains, by name in lower case; one that begins with a dot stands for all below it.
     pub destinations: BTreeMap<String, DestinationConfig>,
+    /// Who makes reverse-paths for mail of others that goes on; as it is without.
+    pub srs: Option<Arc<Srs>>,
+    /// The longest that a destination is left alone where nobody was reached; zero for never.
+    ///
+    /// 15 minutes by default: a minute at first, then twice as long each time. Nobody's mail comes late for long once the server is back,
+    /// and a dead one costs a connection now and then instead of one for each message.
+    pub suspend_longest: Duration,
     /// Where reports about TLS are kept (RFC 8460), if anywhere.
     pub tls_reports: Option<PathBuf>,
     /// Whether certificates are looked for in the DNS where its answers are validated (RFC 7672).

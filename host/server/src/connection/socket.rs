@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use wasmail_mail::Tls as Facts;
 
 use super::buffer::Buffer;
 use crate::tls::Tls;
+use crate::wire::Wire;
 
 /// How long a client that was sent away may go on sending, so that it gets to read why.
 const LINGER: Duration = Duration::from_secs(1);
@@ -33,14 +33,14 @@ pub(super) struct Socket {
 }
 
 enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Wire),
+    Tls(Box<TlsStream<Wire>>),
     /// A handshake has failed.
     Gone,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Wire) -> Self {
         Self { stream: Stream::Plain(stream) }
     }
 

@@ -2,20 +2,25 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinSet;
-use wasmail_queue::{Decision, Outcome};
-use wasmail_spool::{Deferral, Message, RecipientState, SpoolId};
+use wasmail_policy::outbound::Said;
+use wasmail_queue::{Decision, Outcome, Recipient};
+use wasmail_spool::{CommitError, Deferral, Message, RecipientState, SpoolId};
 
+use super::hooks::Before;
 use super::lane::{Office, waiting};
 use super::orders::Order;
 use super::reports::Step;
-use super::ways::Carrier;
+use super::ways::{Carrier, remember};
 use crate::log::Escaped;
 
 /// What is said of those whom the operator gives up.
 const EXPIRED: &str = "5.4.7 given up by the operator";
+
+/// Until what could not be written is written again.
+const WRITE_AGAIN: Duration = Duration::from_millis(500);
 
 /// A message that is due, with the positions of the recipients who are.
 pub(crate) type Due = wasmail_queue::Due<SpoolId>;
@@ -30,6 +35,10 @@ pub(crate) struct Delivered {
     pub(crate) reply: String,
     /// Where the message is, if it was delivered.
     pub(crate) taken: Taken,
+    /// What a server said, or a plugin, in its parts.
+    pub(crate) said: Option<Said>,
+    /// Nobody answered there.
+    pub(crate) unreached: bool,
 }
 
 /// Who has a message that was delivered.
@@ -45,7 +54,7 @@ pub(crate) enum Taken {
 
 impl Delivered {
     pub(crate) fn new(recipient: usize, outcome: Outcome, reply: impl Into<String>) -> Self {
-        Self { recipient, outcome, reply: reply.into(), taken: Taken::Mailbox }
+        Self { recipient, outcome, reply: reply.into(), taken: Taken::Mailbox, said: None, unreached: false }
     }
 
     /// The same for everybody.
@@ -82,7 +91,7 @@ impl Office {
     /// How many messages are carried in one go, of those that are due. Writing many files shares their syncs.
     pub(super) fn batch_max(&self) -> usize {
         match self.ways.usual.carrier {
-            Carrier::Maildir(_) if self.ways.are_one() => usize::MAX,
+            Carrier::Maildir(_) if self.ways.are_one() && !self.hooks.come_before() => usize::MAX,
             _ => 1,
         }
     }
@@ -91,12 +100,18 @@ impl Office {
     pub(super) async fn attempt(self: Arc<Self>, batch: Vec<Due>) -> usize {
         let count = batch.len();
         match &self.ways.usual.carrier {
+            _ if self.hooks.come_before() => {
+                for due in batch {
+                    let carried = self.carry_as_policy_wants(due).await;
+                    Arc::clone(&self).conclude(carried).await;
+                }
+            }
             Carrier::Maildir(maildir) if self.ways.are_one() => {
                 let carried = maildir.carry(&self.spool, batch).await;
                 let conclude = |carried| Arc::clone(&self).conclude(carried);
                 carried.into_iter().map(conclude).collect::<JoinSet<_>>().join_all().await;
             }
-            Carrier::Discard if self.ways.are_one() => {
+            Carrier::Discard if self.ways.are_one() && self.hooks.are_none() => {
                 for due in batch {
                     self.queue.lock().forget(due.id);
                     self.finish(due.id).await;
@@ -115,9 +130,40 @@ impl Office {
         count
     }
 
+    /// Carries a message to those whom plugins leave to us.
+    async fn carry_as_policy_wants(&self, due: Due) -> Carried {
+        let message = match self.spool.message(due.id).await {
+            Ok(message) => message,
+            Err(error) => return Carried::unread(&due, &error),
+        };
+        let Before { left, mut settled, elsewhere } = self.hooks.before(&message, &due.recipients).await;
+        let mut parts = self.ways.parts(message.envelope(), &left);
+        for (name, recipients) in elsewhere {
+            match self.ways.named(&name) {
+                Some(way) => parts.push((way, recipients)),
+                None => settled.extend(Delivered::all(&recipients, Outcome::Deferred, "4.3.5 the route is gone")),
+            }
+        }
+        remember(&self.spool, due.id, &settled, !parts.is_empty()).await;
+        let mut carried = match parts.is_empty() {
+            true => Carried { id: due.id, message: Some(message), delivered: Vec::new() },
+            false => {
+                // Whoever waits for a way must not hold a message in memory meanwhile.
+                drop(message);
+                let due = Due { id: due.id, recipients: parts.iter().flat_map(|(_, part)| part).copied().collect() };
+                self.ways.carry_parts(&self.spool, &due, parts).await
+            }
+        };
+        carried.delivered.extend(settled);
+        carried
+    }
+
     /// Lets the queue decide what follows, and the spool remember it, and tells the sender.
     async fn conclude(self: Arc<Self>, carried: Carried) {
-        let Carried { id, message, delivered } = carried;
+        let Carried { id, message, mut delivered } = carried;
+        if let Some(message) = &message {
+            self.hooks.deferred(message, &mut delivered).await;
+        }
         let now = SystemTime::now();
         let outcomes: Vec<_> = delivered.iter().map(|done| (done.recipient, done.outcome)).collect();
         let report = self.queue.lock().report(id, &outcomes, now);
@@ -133,7 +179,13 @@ impl Office {
             let state = state(decision, &done.reply, before);
             steps.push(Step { position: done.recipient, state, done, recorded: false });
         }
+        if let Some(message) = &message {
+            self.hooks.bounced(message, &mut steps).await;
+        }
         self.settle(id, message.as_ref(), steps, report.finished, now).await;
+        if let Some(message) = &message {
+            self.hooks.delivered(message, &delivered).await;
+        }
     }
 
     /// Tells the sender what is to be told, and has the spool remember the rest. When the queue has `finished` with the message and
@@ -192,7 +244,19 @@ impl Office {
         if order == Order::Remove {
             tracing::warn!(target: "wasmail::delivery", queue_id = %id, "removed by the operator");
             self.queue.lock().forget(id);
-            self.finish(id).await;
+            let removed = self.spool.finish(id).await;
+            return removed
+                .inspect_err(|error| tracing::error!(queue_id = %id, %error, "failed to remove a message"))
+                .is_ok();
+        }
+        if let Order::Route(route) = order {
+            let moved = self.spool.reroute(id, route.clone()).await;
+            if let Err(error) = moved {
+                tracing::error!(queue_id = %id, %error, "failed to record an order");
+                return false;
+            }
+            tracing::info!(target: "wasmail::delivery", queue_id = %id, route, "by another route, as the operator wants");
+            self.queue.lock().forget(id);
             return true;
         }
         let (message, now) = match self.spool.message(id).await {
@@ -207,7 +271,7 @@ impl Office {
             .iter_mut()
             .enumerate()
             .filter_map(|(position, state)| {
-                *state = ordered(order, state, now)?;
+                *state = ordered(&order, state, now)?;
                 Some((position, state.clone()))
             })
             .collect();
@@ -224,6 +288,9 @@ impl Office {
             return false;
         }
         tracing::info!(target: "wasmail::delivery", queue_id = %id, order = order.name(), "as the operator wants");
+        if order == Order::Retry {
+            self.ways.try_again(message.envelope());
+        }
         let mut queue = self.queue.lock();
         queue.forget(id);
         let rank = message.envelope().handling.priority;
@@ -231,22 +298,59 @@ impl Office {
         true
     }
 
+    /// Puts down a message that another lane had, to be tried now.
+    pub(super) async fn take_over(&self, id: SpoolId) {
+        let (message, now) = match self.spool.message(id).await {
+            Ok(message) => (message, SystemTime::now()),
+            // The next start finds it.
+            Err(error) => return tracing::error!(queue_id = %id, %error, "failed to read a message of the spool"),
+        };
+        let at_once = |state: &RecipientState| match waiting(state, now) {
+            Recipient::Waiting { attempts, .. } => Recipient::Waiting { attempts, due: now },
+            Recipient::Finished => Recipient::Finished,
+        };
+        let (rank, recipients) = (message.envelope().handling.priority, message.recipients().iter().map(at_once));
+        self.queue.lock().insert(id, message.accepted_at(), rank, recipients.collect());
+    }
+
     /// Nobody waits for the message any more.
     pub(super) async fn finish(&self, id: SpoolId) {
-        if let Err(error) = self.spool.finish(id).await {
-            tracing::error!(queue_id = %id, %error, "failed to finish a message: it will be delivered again");
+        let mut told = false;
+        while let Err(error) = self.spool.finish(id).await {
+            if !is_tried_again(id, &error, &mut told).await {
+                return;
+            }
         }
     }
 
     async fn record(&self, id: SpoolId, states: Vec<(usize, RecipientState)>) {
-        if let Err(error) = self.spool.record(id, states).await {
-            tracing::error!(queue_id = %id, %error, "failed to record an attempt: a restart will repeat it");
+        let mut told = false;
+        while let Err(error) = self.spool.record(id, states.clone()).await {
+            if !is_tried_again(id, &error, &mut told).await {
+                return;
+            }
         }
     }
 }
 
+/// What became of an attempt is written down, if it takes until the disk has room again: else it would be made again after a restart.
+/// Meanwhile the place of the delivery is taken, so that no more are made than can be remembered.
+async fn is_tried_again(id: SpoolId, error: &CommitError, told: &mut bool) -> bool {
+    // The operator may have removed it.
+    if error.is_unknown() {
+        tracing::warn!(queue_id = %id, %error, "what became of a message cannot be written down");
+        return false;
+    }
+    if !*told {
+        tracing::error!(queue_id = %id, %error, "failed to write down what became of a message; trying until it is done");
+        *told = true;
+    }
+    tokio::time::sleep(WRITE_AGAIN).await;
+    true
+}
+
 /// What becomes of a recipient's state, if the order changes it.
-fn ordered(order: Order, state: &RecipientState, now: SystemTime) -> Option<RecipientState> {
+fn ordered(order: &Order, state: &RecipientState, now: SystemTime) -> Option<RecipientState> {
     match (order, state) {
         (Order::Release, RecipientState::Held { .. })
         // Whose sender was told is over.

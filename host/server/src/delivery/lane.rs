@@ -13,6 +13,7 @@ use crate::LaneConfig;
 use crate::stop::{Phase, Stop};
 
 use super::attempt::Due;
+use super::hooks::Hooks;
 use super::orders::Order;
 use super::reports::Reporter;
 use super::ways::{Carrier, Ways};
@@ -30,6 +31,8 @@ const LAST_DELIVERIES: Duration = Duration::from_secs(10);
 pub(super) enum Work {
     /// A message that has just been committed. The spool bounds how many there can be.
     Accepted { id: SpoolId, recipients: usize, rank: i8, start: SystemTime },
+    /// A message that comes from another lane.
+    Moved { id: SpoolId },
     /// The operator wants something. The answer says whether it was done; if not, it is to be asked again later.
     Order { id: SpoolId, order: Order, done: oneshot::Sender<bool> },
 }
@@ -40,6 +43,7 @@ pub(crate) struct Office {
     pub(crate) queue: Mutex<Queue<SpoolId>>,
     pub(crate) ways: Ways,
     pub(crate) reporter: Arc<Reporter>,
+    pub(crate) hooks: Arc<Hooks>,
     /// How long a message is tried.
     pub(crate) lifetime: Duration,
 }
@@ -59,14 +63,15 @@ impl Lane {
     pub(super) fn new(
         config: LaneConfig,
         ways: Ways,
-        reporter: &Arc<Reporter>,
+        (reporter, hooks): (&Arc<Reporter>, &Arc<Hooks>),
         spool: Spool,
         recovered: Vec<Recovered>,
         now: SystemTime,
     ) -> (mpsc::UnboundedSender<Work>, Self) {
         let (sender, work) = mpsc::unbounded_channel();
-        let (reporter, lifetime) = (Arc::clone(reporter), config.retry.lifetime);
-        let office = Arc::new(Office { spool, queue: Mutex::new(Queue::new(config.retry)), ways, reporter, lifetime });
+        let (reporter, hooks, lifetime) = (Arc::clone(reporter), Arc::clone(hooks), config.retry.lifetime);
+        let queue = Mutex::new(Queue::new(config.retry));
+        let office = Arc::new(Office { spool, queue, ways, reporter, hooks, lifetime });
         let mut running = JoinSet::new();
         for message in recovered {
             resume(&office, message, now, &mut running);
@@ -105,6 +110,7 @@ impl Lane {
                 Work::Accepted { id, recipients, rank, start } => {
                     self.office.queue.lock().accept(id, recipients, rank, start);
                 }
+                Work::Moved { id } => self.office.take_over(id).await,
                 Work::Order { id, order, done } => {
                     let obeyed = self.office.obey(id, order).await;
                     let _ = done.send(obeyed);

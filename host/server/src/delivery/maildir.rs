@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use wasmail_mail::EnhancedStatus;
 use wasmail_mail::{ForwardPath, Recipient};
+use wasmail_policy::outbound::Said;
 use wasmail_queue::Outcome;
 use wasmail_spool::{Message, RecipientState, Spool, SpoolId};
 
@@ -183,7 +185,10 @@ impl<'a> Round<'a> {
     }
 
     fn conclude(&mut self, message: usize, recipient: usize, outcome: Outcome, reply: String) {
-        self.carried[message].delivered.push(Delivered::new(recipient, outcome, reply));
+        // Where our files are is nobody's business.
+        let enhanced = reply.split(' ').next().and_then(EnhancedStatus::parse);
+        let said = Some(Said { enhanced, ..Said::default() });
+        self.carried[message].delivered.push(Delivered { said, ..Delivered::new(recipient, outcome, reply) });
     }
 }
 

@@ -7,29 +7,39 @@ mod sts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
-use wasmail_mail::{Envelope, ForwardPath};
-use wasmail_queue::Outcome;
+use wasmail_mail::{Envelope, ForwardPath, ReversePath};
+use wasmail_policy::outbound::Verdict;
 use wasmail_queue::exchanges::Hop;
+use wasmail_queue::{Backoff, Outcome, Suspensions};
 use wasmail_services::dns::Tlsa;
+use wasmail_smtp::Srs;
 use wasmail_spool::{Message, Spool, SpoolId};
 
 use super::attempt::{Carried, Delivered, Due};
+use super::hooks::{Hooks, PUT_OFF, put_off, refusal};
 use super::maildir::Maildir;
 use super::smtp::report::{PolicyType, Report, Reports};
-use super::smtp::{Address, Place, Smtp};
-use super::ways::remember;
+use super::smtp::{Address, Carriage, Place, Smtp};
+use super::ways::{Circumstances, remember};
+use crate::log::Escaped;
 use crate::{DestinationConfig, MxConfig, Security, StartError};
 
 pub(crate) use own::Own;
 
 use gates::{Gates, Pass};
-use resolve::Exchangers;
+use resolve::{Exchangers, Found};
 use sts::{Enforced, Sts};
+
+/// How long a destination is left alone at first where nobody was reached: less than mail waits that was tried.
+const SUSPENDED_FIRST: Duration = Duration::from_secs(60);
 
 /// Carries each recipient's mail to where it belongs.
 pub(crate) struct Mx {
+    hooks: Arc<Hooks>,
     local: Option<Local>,
     exchangers: Exchangers,
     sts: Option<Sts>,
@@ -40,6 +50,9 @@ pub(crate) struct Mx {
     smtp: Smtp,
     port: u16,
     gates: Gates,
+    suspensions: Mutex<Suspensions>,
+    /// Who makes reverse-paths for mail of others.
+    srs: Option<Arc<Srs>>,
     default: DestinationConfig,
     destinations: BTreeMap<String, DestinationConfig>,
 }
@@ -65,24 +78,25 @@ struct Local {
 }
 
 impl Mx {
-    /// `own` tells our names and addresses from others'.
-    pub(crate) fn new(config: MxConfig, own: Own, last_recovered: Option<SpoolId>) -> Result<Arc<Self>, StartError> {
+    pub(crate) fn new(config: MxConfig, now: &Circumstances<'_>) -> Result<Arc<Self>, StartError> {
         let local = match config.local {
             Some(local) => {
                 let domains = local.domains.iter().map(|domain| in_ascii(domain)).collect();
-                let maildir = Arc::new(Maildir::open(local.maildir, last_recovered)?);
+                let maildir = Arc::new(Maildir::open(local.maildir, now.last_recovered)?);
                 Some(Local { domains, maildir })
             }
             None => None,
         };
         let reach = config.exchangers.reach.clone();
-        let exchangers = Exchangers::new(config.exchangers, own.with(&config.own), config.port)?;
+        let exchangers = Exchangers::new(config.exchangers, now.own.clone().with(&config.own), config.port)?;
         let sts = config.sts.map(|sts| Sts::new(sts, exchangers.resolver(), reach)).transpose()?;
         let organization = config.client.hostname.clone();
         let reports = config.tls_reports.map(|dir| Reports::new(dir, organization));
         let smtp = Smtp::new(config.client).map_err(StartError::Tls)?;
+        let suspension = Backoff { first: SUSPENDED_FIRST, max: config.suspend_longest, ..Backoff::default() };
         let (gates, default, destinations) = (Gates::new(config.concurrency), config.default, config.destinations);
         Ok(Arc::new(Self {
+            hooks: Arc::clone(now.hooks),
             local,
             exchangers,
             sts,
@@ -91,6 +105,8 @@ impl Mx {
             smtp,
             port: config.port,
             gates,
+            srs: config.srs,
+            suspensions: Mutex::new(Suspensions::new(suspension)),
             default,
             destinations,
         }))
@@ -103,8 +119,13 @@ impl Mx {
             Err(error) => return Carried::unread(&due, &error),
         };
         let (mut parts, mut waits) = (JoinSet::new(), false);
+        let (mut delivered, mut broken) = (Vec::with_capacity(due.recipients.len()), false);
         for (destination, recipients) in by_destination(message.envelope(), &due.recipients) {
             let part = Part { id: due.id, destination, recipients };
+            if let Some(left_alone) = self.left_alone(&part) {
+                delivered.extend(left_alone);
+                continue;
+            }
             let now = self.way(&part).map(|way| (way, Arc::clone(&message)));
             waits |= now.is_none();
             let (mx, spool) = (Arc::clone(self), spool.clone());
@@ -112,7 +133,6 @@ impl Mx {
         }
         // Whoever waits for a way must not hold a message in memory meanwhile.
         let message = Some(message).filter(|_| !waits);
-        let (mut delivered, mut broken) = (Vec::with_capacity(due.recipients.len()), false);
         while let Some(part) = parts.join_next().await {
             match part {
                 Ok(part) => {
@@ -170,8 +190,46 @@ impl Mx {
                 let carried = maildir.carry(spool, vec![due]).await;
                 carried.into_iter().flat_map(|carried| carried.delivered).collect()
             }
-            Way::Out(_pass) => self.send(&message, &part).await,
+            Way::Out(_pass) => {
+                // Others may have found out while this one waited.
+                if let Some(left_alone) = self.left_alone(&part) {
+                    return left_alone;
+                }
+                let delivered = self.send(&message, &part).await;
+                self.take_note(&part, &delivered);
+                delivered
+            }
         }
+    }
+
+    /// What is said of a part that is not tried, because nobody was reached there a moment ago.
+    fn left_alone(&self, part: &Part) -> Option<Vec<Delivered>> {
+        let (suspensions, now) = (self.suspensions.lock(), SystemTime::now());
+        let (until, why) = suspensions.of(&part.destination, now)?;
+        let wait = until.duration_since(now).unwrap_or_default();
+        let reply = format!("4.4.1 not tried, for nobody was reached there; last: {why}");
+        Some(Delivered::all(&part.recipients, Outcome::PutOff(wait), &reply))
+    }
+
+    /// Remembers whether anybody was reached.
+    fn take_note(&self, part: &Part, delivered: &[Delivered]) {
+        let mut suspensions = self.suspensions.lock();
+        match delivered.iter().find(|done| done.unreached && done.outcome == Outcome::Deferred) {
+            None => suspensions.reached(&part.destination),
+            Some(done) => {
+                let why = &done.reply;
+                if let Some(until) = suspensions.failed(&part.destination, why, SystemTime::now()) {
+                    let seconds = until.duration_since(SystemTime::now()).unwrap_or_default().as_secs();
+                    let (destination, why) = (Escaped(&part.destination), Escaped(why));
+                    tracing::warn!(target: "wasmail::delivery", %destination, %why, seconds, "nobody is reached; left alone");
+                }
+            }
+        }
+    }
+
+    /// The operator wants this destination tried, whoever was reached there.
+    pub(crate) fn try_again(&self, destination: &str) {
+        self.suspensions.lock().reached(destination);
     }
 
     async fn wait(&self, spool: &Spool, part: &Part) -> Result<(Way, Arc<Message>), Vec<Delivered>> {
@@ -186,36 +244,60 @@ impl Mx {
 
     async fn send(&self, message: &Message, part: &Part) -> Vec<Delivered> {
         let nowhere = |outcome, why: &dyn std::fmt::Display| {
-            Delivered::all(&part.recipients, outcome, &format!("{}: {why}", part.destination))
+            let all = Delivered::all(&part.recipients, outcome, &format!("{}: {why}", part.destination));
+            all.into_iter().map(|done| Delivered { unreached: true, ..done }).collect()
         };
-        let (mut hops, proven) = match self.exchangers.hops(&part.destination).await {
+        let verdict = self.hooks.exchanges(message, &part.recipients).await;
+        let (found, is_given) = match verdict {
+            Verdict::Exchanges(given) => (self.exchangers.given(&part.destination, given).await, true),
+            Verdict::Delay(wait) => return Delivered::all(&part.recipients, put_off(wait), PUT_OFF),
+            Verdict::Bounce(text) => return nowhere(Outcome::Failed, &refusal(text.as_deref())),
+            _ => (self.exchangers.found(&part.destination).await, false),
+        };
+        let mut found = match found {
             Ok(found) => found,
             Err(why) => return nowhere(why.outcome(), &why),
         };
         let mut security = self.settings(&part.destination).security;
         let mut policy_type = PolicyType::NoPolicyFound;
-        if let Some(policy) = self.policy(&part.destination, security).await {
+        // What the domain says of its servers does not hold for others.
+        let policy = if is_given { None } else { self.policy(&part.destination, security).await };
+        if let Some(policy) = policy {
             policy_type = PolicyType::Sts;
             security = Security::Verified;
-            hops.retain(|hop| policy.permits(&hop.host));
-            if hops.is_empty() {
+            found.hops.retain(|hop| policy.permits(&hop.host));
+            if found.hops.is_empty() {
                 let why = "4.7.5 the domain's MTA-STS policy permits none of its servers";
                 return nowhere(Outcome::Deferred, &why);
             }
         }
-        match self.places(hops, security, proven).await {
+        match self.places(found, security).await {
             Ok(places) => {
                 let report = |reports| Report { reports, domain: &part.destination, policy: policy_type };
                 let report = self.reports.as_ref().map(report);
-                self.smtp.carry(&places, message, &part.recipients, report).await
+                let reverse_path = self.reverse_path(message);
+                let terms = Carriage { report, reverse_path: reverse_path.as_ref() };
+                self.smtp.carry(&places, message, &part.recipients, terms).await
             }
             Err(why) => nowhere(Outcome::Deferred, &why),
         }
     }
 
+    /// The reverse-path with which mail of others goes on.
+    fn reverse_path(&self, message: &Message) -> Option<ReversePath> {
+        let (srs, envelope) = (self.srs.as_ref()?, message.envelope());
+        let mailbox = envelope.reverse_path.mailbox().filter(|_| envelope.handling.forwarded)?;
+        // Ours may say that it comes from us.
+        if self.maildir_of(&in_ascii(mailbox.domain().as_str())).is_some() {
+            return None;
+        }
+        srs.forward(&envelope.reverse_path, SystemTime::now())
+    }
+
     /// The places, with what the DNS proves of their certificates. A server of which it cannot be had is left out: without it
     /// nobody knows whether the server is the right one (RFC 7672 §2.1.2).
-    async fn places(&self, hops: Vec<Hop>, security: Security, proven: bool) -> Result<Vec<Place>, String> {
+    async fn places(&self, found: Found, security: Security) -> Result<Vec<Place>, String> {
+        let Found { hops, proven, ports } = found;
         let mut known: BTreeMap<String, Option<Option<Arc<[Tlsa]>>>> = BTreeMap::new();
         let mut failed = None;
         for hop in hops.iter().filter(|_| self.dane && proven && security != Security::Off) {
@@ -228,7 +310,8 @@ impl Mx {
             known.insert(hop.host.clone(), records.ok());
         }
         let place = |hop: Hop| {
-            let address = Address::Tcp((hop.ip, self.port).into());
+            let port = ports.get(&hop.host).copied().unwrap_or(self.port);
+            let address = Address::Tcp((hop.ip, port).into());
             let dane = known.get(&hop.host).map_or(Some(None), Clone::clone)?;
             Some(Place { host: hop.host, address, security, dane })
         };
@@ -260,7 +343,7 @@ impl Mx {
 }
 
 /// Puts recipients together, given by their positions, whose mail goes the same way.
-fn by_destination(envelope: &Envelope, recipients: &[usize]) -> BTreeMap<String, Vec<usize>> {
+pub(super) fn by_destination(envelope: &Envelope, recipients: &[usize]) -> BTreeMap<String, Vec<usize>> {
     let mut parts: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for at in recipients {
         if let Some(recipient) = envelope.recipients.get(*at) {

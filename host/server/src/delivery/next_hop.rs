@@ -7,7 +7,7 @@ use wasmail_queue::Outcome;
 use wasmail_spool::Message;
 
 use super::attempt::Delivered;
-use super::smtp::{Address, Place, Smtp};
+use super::smtp::{Address, Carriage, Place, Smtp};
 use crate::{NextHopConfig, Security, StartError};
 
 /// Addresses of a name that are tried in one attempt.
@@ -31,7 +31,7 @@ impl NextHop {
     /// Delivers to these recipients, by position.
     pub(crate) async fn carry(&self, message: &Message, recipients: &[usize]) -> Vec<Delivered> {
         match self.places().await {
-            Ok(places) => self.smtp.carry(&places, message, recipients, None).await,
+            Ok(places) => self.smtp.carry(&places, message, recipients, Carriage::default()).await,
             Err(why) => Delivered::all(recipients, Outcome::Deferred, &why),
         }
     }

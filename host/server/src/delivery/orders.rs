@@ -1,10 +1,10 @@
-//! What the operator wants done with single messages: release, try now, hold, give up, remove.
+//! What the operator wants done with single messages: release, try now, hold, send by another route, give up, remove.
 //!
-//! An order is an empty file in a directory, named after what is wanted and the message. So it is given with the rights of the
+//! An order is a file in a directory, named after what is wanted and the message, and empty but for the name of a route. So it is given with the rights of the
 //! file system, beside a server that runs or before one is started, survives a restart, and needs no port.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const ORDERS_MAX: usize = 1_000;
 
 /// What is to be done with a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
     /// Deliver it to those for whom it is held.
     Release,
@@ -31,6 +31,8 @@ pub enum Order {
     Retry,
     /// Deliver it no more before it is released.
     Hold,
+    /// Send it by this route from now on, none for the usual way, and try it now.
+    Route(Option<String>),
     /// Give it up now: its sender is told.
     Expire,
     /// Forget it; nobody is told.
@@ -38,15 +40,16 @@ pub enum Order {
 }
 
 impl Order {
-    const ALL: [Self; 5] = [Self::Release, Self::Retry, Self::Hold, Self::Expire, Self::Remove];
+    const ALL: [Self; 6] = [Self::Release, Self::Retry, Self::Hold, Self::Route(None), Self::Expire, Self::Remove];
 
     /// Its name.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::Release => "release",
             Self::Retry => "retry",
             Self::Hold => "hold",
+            Self::Route(_) => "route",
             Self::Expire => "expire",
             Self::Remove => "remove",
         }
@@ -58,9 +61,17 @@ impl Order {
 ///
 /// # Errors
 /// When the directory cannot be made or written to.
-pub fn order(dir: &Path, order: Order, id: SpoolId) -> io::Result<()> {
+pub fn order(dir: &Path, order: &Order, id: SpoolId) -> io::Result<()> {
     fs::create_dir_all(dir)?;
-    File::create(dir.join(format!("{}-{id}", order.name())))?.sync_all()?;
+    let name = format!("{}-{id}", order.name());
+    // Whoever looks into the directory meanwhile must not find a name without its route.
+    let draft = dir.join(format!(".{name}"));
+    let mut file = File::create(&draft)?;
+    if let Order::Route(Some(route)) = order {
+        file.write_all(route.as_bytes())?;
+    }
+    file.sync_all()?;
+    fs::rename(draft, dir.join(name))?;
     File::open(dir)?.sync_all()
 }
 
@@ -106,12 +117,28 @@ impl Clerk {
             // What cannot be read cannot be delivered, but removed.
             Err(_) => None,
         };
-        let (done, obeyed) = oneshot::channel();
-        if !self.deliveries.send(route.as_deref(), Work::Order { id, order, done }) {
-            tracing::warn!(queue_id = %id, order = order.name(), route, "the message's route is not configured");
+        let wanted = if let Order::Route(wanted) = &order { Some(wanted.clone()) } else { None };
+        if let Some(wanted) = &wanted
+            && !self.deliveries.has(wanted.as_deref())
+        {
+            tracing::warn!(queue_id = %id, route = wanted, "there is no such route: the message stays where it is");
             return true;
         }
-        obeyed.await.unwrap_or_default()
+        let (name, (done, obeyed)) = (order.name(), oneshot::channel());
+        let is_sent = self.deliveries.send(route.as_deref(), Work::Order { id, order, done });
+        let done = match &wanted {
+            _ if is_sent => obeyed.await.unwrap_or_default(),
+            // Of a route that is gone nobody has the message in hand.
+            Some(wanted) => self.spool.reroute(id, wanted.clone()).await.is_ok(),
+            None => {
+                tracing::warn!(queue_id = %id, order = name, route, "the message's route is not configured");
+                return true;
+            }
+        };
+        if let (true, Some(wanted)) = (done, wanted) {
+            self.deliveries.send(wanted.as_deref(), Work::Moved { id });
+        }
+        done
     }
 }
 
@@ -121,6 +148,10 @@ fn orders(dir: &Path) -> Vec<(PathBuf, Order, SpoolId)> {
     let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
     let found = paths.filter_map(|path| {
         let (order, id) = parse(path.file_name()?.to_str()?)?;
+        let order = match order {
+            Order::Route(_) => Order::Route(fs::read_to_string(&path).ok().filter(|route| !route.is_empty())),
+            other => other,
+        };
         Some((path, order, id))
     });
     found.take(ORDERS_MAX).collect()

@@ -19,6 +19,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::net::{TcpSocket, UnixStream};
 use tokio::time::{Instant, timeout};
+use wasmail_mail::ReversePath;
 use wasmail_services::dns::Tlsa;
 use wasmail_smtp::client::{Reason, StartTls, Wishes};
 use wasmail_spool::Message;
@@ -60,6 +61,15 @@ pub(super) struct Place {
     pub(super) dane: Option<Arc<[Tlsa]>>,
 }
 
+/// What holds for one message, beside where it goes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Carriage<'a> {
+    /// What becomes of TLS is counted there.
+    pub(super) report: Option<Report<'a>>,
+    /// In place of the message's own reverse-path.
+    pub(super) reverse_path: Option<&'a ReversePath>,
+}
+
 impl Address {
     fn ip(&self) -> Option<IpAddr> {
         match self {
@@ -98,14 +108,12 @@ impl Smtp {
     ///
     /// Another place is tried where a connection does not come about, or ends before the final dot was sent: then nobody
     /// can have the message yet. Whatever else a server says stands.
-    ///
-    /// What becomes of TLS is counted, if anybody wants to know.
     pub(super) async fn carry(
         &self,
         places: &[Place],
         message: &Message,
         recipients: &[usize],
-        report: Option<Report<'_>>,
+        terms: Carriage<'_>,
     ) -> Vec<Delivered> {
         // Whose certificate is not good cannot be trusted with a message that wants TLS all the way (RFC 8689 §4.2.1).
         let verified = |place: &Place| Place { security: Security::Verified, ..place.clone() };
@@ -113,21 +121,21 @@ impl Smtp {
         let places = if verified.is_empty() { places } else { &verified };
         let mut tally = Tally::new(recipients);
         // What was settled before the time was up stays so.
-        let in_time = timeout(ATTEMPT_MAX, self.attempt(places, message, &mut tally, report)).await;
+        let in_time = timeout(ATTEMPT_MAX, self.attempt(places, message, &mut tally, terms)).await;
         tally.end(in_time.err().map(|_| "4.4.2 the attempt takes too long"))
     }
 
-    async fn attempt(&self, places: &[Place], message: &Message, tally: &mut Tally, report: Option<Report<'_>>) {
+    async fn attempt(&self, places: &[Place], message: &Message, tally: &mut Tally, terms: Carriage<'_>) {
         if let Some((place, link)) = self.take_idle(places) {
             // The server may have closed an idle connection just now: that says nothing about it.
-            self.converse(&place, link, message, tally).await;
+            self.converse(&place, link, (message, terms.reverse_path), tally).await;
         }
         for place in places {
             if tally.is_settled() {
                 return;
             }
-            match self.connect(place, report).await {
-                Ok(link) => self.converse(place, link, message, tally).await,
+            match self.connect(place, terms.report).await {
+                Ok(link) => self.converse(place, link, (message, terms.reverse_path), tally).await,
                 Err(why) => tally.note(why),
             }
         }
@@ -207,10 +215,16 @@ impl Smtp {
     }
 
     /// Sends the message to those who are open, in as many transactions as the server wants for them.
-    async fn converse(&self, place: &Place, mut link: Link, message: &Message, tally: &mut Tally) {
+    async fn converse(
+        &self,
+        place: &Place,
+        mut link: Link,
+        (message, reverse_path): (&Message, Option<&ReversePath>),
+        tally: &mut Tally,
+    ) {
         loop {
             let recipients = tally.open().to_vec();
-            let sent = match outgoing(message, &recipients, link.extensions()).await {
+            let sent = match outgoing(message, reverse_path, &recipients, link.extensions()).await {
                 Ok(outgoing) => link.send(outgoing, message).await,
                 Err(error) => Err(Broken::Message(error)),
             };

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use wasmail_mail::Envelope;
 use wasmail_queue::Outcome;
 use wasmail_spool::{RecipientState, Spool, SpoolId};
 
 use super::attempt::{Carried, Delivered, Due};
+use super::hooks::Hooks;
 use super::maildir::Maildir;
 use super::mx::{Mx, Own, destination};
 use super::next_hop::NextHop;
@@ -33,6 +35,8 @@ pub(crate) struct Way {
 
 /// What is to be known besides the settings.
 pub(crate) struct Circumstances<'a> {
+    /// Whom to ask about delivery.
+    pub(crate) hooks: &'a Arc<Hooks>,
     /// Which servers are ourselves.
     pub(crate) own: &'a Own,
     /// Up to here messages were in the spool when we started, and may have been delivered before.
@@ -44,6 +48,8 @@ pub(crate) struct Ways {
     pub(crate) usual: Arc<Way>,
     /// By domain in ASCII and lower case; one that begins with a dot stands for all below it.
     by_domain: BTreeMap<String, Arc<Way>>,
+    /// The ways of all routes, by name.
+    by_route: Arc<HashMap<String, Arc<Way>>>,
 }
 
 impl Way {
@@ -78,7 +84,7 @@ impl Carrier {
         Ok(match destination {
             Destination::Maildir(config) => Self::Maildir(Arc::new(Maildir::open(config, now.last_recovered)?)),
             Destination::NextHop(config) => Self::NextHop(Box::new(NextHop::new(*config)?)),
-            Destination::Mx(config) => Self::Mx(Mx::new(*config, now.own.clone(), now.last_recovered)?),
+            Destination::Mx(config) => Self::Mx(Mx::new(*config, now)?),
             Destination::Webhook(config) => Self::Webhook(Box::new(Webhook::new(*config)?)),
             Destination::Discard => Self::Discard,
         })
@@ -109,8 +115,17 @@ impl Carrier {
 }
 
 impl Ways {
-    pub(crate) fn new(usual: Arc<Way>, by_domain: BTreeMap<String, Arc<Way>>) -> Self {
-        Self { usual, by_domain }
+    pub(crate) fn new(
+        usual: Arc<Way>,
+        by_domain: BTreeMap<String, Arc<Way>>,
+        by_route: Arc<HashMap<String, Arc<Way>>>,
+    ) -> Self {
+        Self { usual, by_domain, by_route }
+    }
+
+    /// The way of a route.
+    pub(crate) fn named(&self, route: &str) -> Option<Arc<Way>> {
+        self.by_route.get(route).cloned()
     }
 
     /// Whether all mail goes one way.
@@ -126,10 +141,15 @@ impl Ways {
 
     /// Carries each recipient's mail by the way of their domain, each way beside the others.
     pub(crate) async fn carry(&self, spool: &Spool, due: Due) -> Carried {
-        let parts = match self.parts(spool, &due).await {
-            Ok(parts) => parts,
+        let parts = match spool.message(due.id).await {
+            Ok(message) => self.parts(message.envelope(), &due.recipients),
             Err(error) => return Carried::unread(&due, &error),
         };
+        self.carry_parts(spool, &due, parts).await
+    }
+
+    /// Carries each part by its way, each beside the others.
+    pub(crate) async fn carry_parts(&self, spool: &Spool, due: &Due, parts: Vec<(Arc<Way>, Vec<usize>)>) -> Carried {
         let mut under_way = JoinSet::new();
         for (way, recipients) in parts {
             let (spool, part) = (spool.clone(), Due { id: due.id, recipients });
@@ -151,20 +171,30 @@ impl Ways {
             }
         }
         if broken {
-            all.defer_missing(&due);
+            all.defer_missing(due);
         }
         all
     }
 
-    async fn parts(&self, spool: &Spool, due: &Due) -> std::io::Result<Vec<(Arc<Way>, Vec<usize>)>> {
-        let message = spool.message(due.id).await?;
+    /// Lets nobody's mail wait because nobody was reached there: the operator wants it tried.
+    pub(crate) fn try_again(&self, envelope: &Envelope) {
+        for recipient in &envelope.recipients {
+            let destination = destination(&recipient.path);
+            if let Carrier::Mx(mx) = &self.of(&destination).carrier {
+                mx.try_again(&destination);
+            }
+        }
+    }
+
+    /// Which recipients go which way.
+    pub(crate) fn parts(&self, envelope: &Envelope, recipients: &[usize]) -> Vec<(Arc<Way>, Vec<usize>)> {
         let mut parts: HashMap<*const Way, (Arc<Way>, Vec<usize>)> = HashMap::new();
-        for at in &due.recipients {
-            let to = message.envelope().recipients.get(*at);
+        for at in recipients {
+            let to = envelope.recipients.get(*at);
             let way = to.map_or(&self.usual, |to| self.of(&destination(&to.path)));
             parts.entry(Arc::as_ptr(way)).or_insert_with(|| (Arc::clone(way), Vec::new())).1.push(*at);
         }
-        Ok(parts.into_values().collect())
+        parts.into_values().collect()
     }
 
     /// The way of a domain: by its name, or by that of the nearest domain above it.

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 #![allow(unreachable_pub, reason = "a module of each test program")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// An authority of the test's own, and servers' certificates by it.
@@ -23,6 +23,17 @@ impl Authority {
 
     pub fn pem(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Files for a server that has this name: its certificate and its key, PEM.
+    pub fn files(&self, name: &str) -> (PathBuf, PathBuf) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let paths = (self.dir.path().join(format!("{name}.pem")), self.dir.path().join(format!("{name}.key")));
+        std::fs::write(&paths.0, certificate.pem()).unwrap();
+        std::fs::write(&paths.1, key.serialize_pem()).unwrap();
+        paths
     }
 
     /// A server that has this name.

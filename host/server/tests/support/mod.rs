@@ -13,14 +13,14 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wasmail_policy::{
     Answer, Binding, BoxFuture, Chain, FaultRule, Grant, Grants, Hook, HookSet, Mutation, Outcome, Plugin, Question,
-    Verdict,
+    Verdict, outbound,
 };
 use wasmail_queue::{Backoff, Policy};
 use wasmail_server::Signer;
 use wasmail_server::{
-    ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
-    MaildirLayout, NextHopConfig, ReportsConfig, ReverseDns, RouteConfig, Server, ServerConfig, SpoolConfig,
-    StartError, Stopped,
+    AcmeConfig, AcmeRetry, ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig,
+    ListenerTls, MaildirConfig, MaildirLayout, NextHopConfig, ReportsConfig, ReverseDns, RouteConfig, Server,
+    ServerConfig, SpoolConfig, StartError, Stopped, Tls,
 };
 use wasmail_smtp::{Limits, LineEndings, SessionConfig};
 use wasmail_spool::{Durability, Options};
@@ -33,6 +33,8 @@ pub struct Wanted {
     pub limits: Limits,
     pub connections: ConnectionLimits,
     pub plugins: Vec<Binding>,
+    /// Who is asked about delivery.
+    pub judges: Vec<Binding>,
     pub reverse_dns: ReverseDns,
     pub dns: DnsConfig,
     pub options: Options,
@@ -41,8 +43,12 @@ pub struct Wanted {
     /// Domains whose mail goes by a route, by the route's name.
     pub route_domains: Vec<(String, Vec<String>)>,
     pub retry: Policy,
+    pub srs: Option<Arc<wasmail_smtp::Srs>>,
     pub reports: ReportsConfig,
     pub drain_timeout: Duration,
+    /// Offered after STARTTLS.
+    pub tls: Option<Arc<Tls>>,
+    pub acme: Option<AcmeConfig>,
 }
 
 impl Default for Wanted {
@@ -51,6 +57,7 @@ impl Default for Wanted {
             limits: Limits::default(),
             connections: ConnectionLimits::default(),
             plugins: Vec::new(),
+            judges: Vec::new(),
             reverse_dns: ReverseDns::Off,
             dns: DnsConfig::default(),
             options: Options { durability: Durability::Unsynced, min_free: 0, ..Options::default() },
@@ -58,8 +65,11 @@ impl Default for Wanted {
             routes: Vec::new(),
             route_domains: Vec::new(),
             retry: quick_retry(),
+            srs: None,
             reports: silent(),
             drain_timeout: PATIENCE,
+            tls: None,
+            acme: None,
         }
     }
 }
@@ -116,6 +126,7 @@ impl Home {
             limits,
             connections,
             mut plugins,
+            judges,
             reverse_dns,
             dns,
             options,
@@ -123,13 +134,18 @@ impl Home {
             routes,
             route_domains,
             retry,
+            srs,
             reports,
             drain_timeout,
+            tls,
+            acme,
         } = wanted;
-        let names = routes.iter().map(|(name, _)| name.clone()).collect();
+        let names: Vec<String> = routes.iter().map(|(name, _)| name.clone()).collect();
+        let judges = outbound::Chain::new(judges, names.clone());
         plugins.push(accept_recipients());
         let session = Arc::new(SessionConfig {
-            starttls: false,
+            srs,
+            starttls: tls.is_some(),
             auth: None,
             hostname: "mx.example".into(),
             software: "wasmail/test".into(),
@@ -140,11 +156,12 @@ impl Home {
         });
         let listener = ListenerConfig {
             name: "test".into(),
-            address,
+            address: address.into(),
+            socket_mode: 0o660,
             session,
             chain: Arc::new(Chain::new(plugins).with_routes(names)),
             reverse_dns,
-            tls: ListenerTls::Off,
+            tls: tls.map_or(ListenerTls::Off, ListenerTls::StartTls),
             users: None,
             proxies: Vec::new(),
             xclient: Vec::new(),
@@ -167,8 +184,10 @@ impl Home {
                 routes: routes.into_iter().map(route).collect(),
                 orders: self.orders(),
                 reports,
+                chain: Arc::new(judges),
             },
             signer: Signer::default(),
+            acme,
             drain_timeout,
         })
     }
@@ -184,18 +203,21 @@ pub fn to_next_hop(address: SocketAddr) -> Destination {
 
 pub struct Running {
     pub address: SocketAddr,
+    /// Has certificates asked for again at once.
+    pub acme: Option<AcmeRetry>,
     shutdown: Option<oneshot::Sender<()>>,
     task: JoinHandle<Stopped>,
 }
 
 impl Running {
     fn new(server: Server) -> Self {
-        let address = server.addresses()[0];
+        let address = server.addresses()[0].tcp().expect("it listens on a port");
+        let acme = server.acme_retry();
         let (shutdown, told) = oneshot::channel();
         let task = tokio::spawn(server.run(async move {
             let _ = told.await;
         }));
-        Self { address, shutdown: Some(shutdown), task }
+        Self { address, acme, shutdown: Some(shutdown), task }
     }
 
     pub async fn connect(&self) -> Client {

@@ -180,6 +180,8 @@ pub fn mx(home: &Home, nsd: &Nsd, port: u16) -> MxConfig {
         concurrency: 4,
         default: DestinationConfig::default(),
         destinations: BTreeMap::new(),
+        srs: None,
+        suspend_longest: Duration::ZERO,
         tls_reports: None,
         dane: true,
         sts: None,

@@ -1,10 +1,12 @@
 //! Asks the DNS for a domain's exchanges and their addresses; `queue::exchanges` decides what follows.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use wasmail_policy::outbound::Exchange as Given;
 use wasmail_queue::exchanges::{
     Address, AddressAnswer, Exchange, Exchanges, Hop, MxAnswer, Nowhere, Standing, Why, exchanges, hops,
 };
@@ -12,11 +14,22 @@ use wasmail_services::Failure;
 use wasmail_services::dns::{Answer, Data, Outcome, Query, RecordType, Resolver, Tlsa};
 
 use super::own::Own;
+use crate::delivery::mx::in_ascii;
 use crate::delivery::smtp::dane::is_usable;
 use crate::{ExchangersConfig, StartError};
 
 /// Finds the servers of a domain.
 pub(super) struct Exchangers(Arc<Inner>);
+
+/// Where a domain's mail goes.
+pub(super) struct Found {
+    /// The best first.
+    pub(super) hops: Vec<Hop>,
+    /// Whether DNSSEC proves that these are the domain's servers.
+    pub(super) proven: bool,
+    /// By host, where it is not that of all.
+    pub(super) ports: BTreeMap<String, u16>,
+}
 
 struct Inner {
     config: ExchangersConfig,
@@ -36,16 +49,30 @@ impl Exchangers {
         Arc::clone(&self.0.resolver)
     }
 
-    /// Where mail for this destination goes, the best first; and whether DNSSEC proves that these are its servers.
-    pub(super) async fn hops(&self, destination: &str) -> Result<(Vec<Hop>, bool), Nowhere> {
-        let own = &self.0;
+    /// Where mail for this destination goes, as the DNS says.
+    pub(super) async fn found(&self, destination: &str) -> Result<Found, Nowhere> {
+        let (own, ports) = (&self.0, BTreeMap::new());
         if let Some(literal) = destination.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            return own.literal(literal).map(|hops| (hops, false));
+            return own.literal(literal).map(|hops| Found { hops, proven: false, ports });
         }
         let (answer, proven) = own.mx(destination).await;
         let found = exchanges(destination, answer, |host| own.own.is_name(host), seed())?;
-        let answers = self.addresses(&found).await;
-        Ok((hops(found, &answers, own.config.families, seed())?, proven))
+        let answers = self.addresses(&found, &ports, false).await;
+        Ok(Found { hops: hops(found, &answers, own.config.families, seed())?, proven, ports })
+    }
+
+    /// Where mail for this destination goes, as policy says. None at all is as a null MX (RFC 7505).
+    pub(super) async fn given(&self, destination: &str, given: Vec<Given>) -> Result<Found, Nowhere> {
+        let own = &self.0;
+        let ports = given.iter().filter_map(|exchange| Some((in_ascii(&exchange.host), exchange.port?))).collect();
+        let exchange = |given: Given| Exchange { preference: given.preference, host: in_ascii(&given.host) };
+        let mut records: Vec<_> = given.into_iter().map(exchange).collect();
+        if records.is_empty() {
+            records.push(Exchange { preference: 0, host: String::new() });
+        }
+        let found = exchanges(destination, MxAnswer::Records(records), |host| own.own.is_name(host), seed())?;
+        let answers = self.addresses(&found, &ports, true).await;
+        Ok(Found { hops: hops(found, &answers, own.config.families, seed())?, proven: false, ports })
     }
 
     /// What the DNS says, proven, of the certificate of a server: those records that can be used, if there are any at all.
@@ -63,11 +90,19 @@ impl Exchangers {
     }
 
     /// The addresses of each host, asked for at once.
-    async fn addresses(&self, exchanges: &Exchanges) -> Vec<AddressAnswer> {
+    async fn addresses(&self, exchanges: &Exchanges, ports: &BTreeMap<String, u16>, given: bool) -> Vec<AddressAnswer> {
         let mut asked = JoinSet::new();
         for (at, exchange) in exchanges.hosts.iter().enumerate() {
             let (inner, host) = (Arc::clone(&self.0), exchange.host.clone());
-            asked.spawn(async move { (at, inner.addresses(&host).await) });
+            let port = ports.get(&host).copied().unwrap_or(inner.port);
+            asked.spawn(async move {
+                // Policy may name an address; in the DNS it is a mistake, and no host has such a name.
+                let answer = match host.parse() {
+                    Ok(ip) if given => AddressAnswer::Found(vec![inner.judge(ip, port)]),
+                    _ => inner.addresses(&host, port).await,
+                };
+                (at, answer)
+            });
         }
         let mut answers = vec![AddressAnswer::Failed("nobody was asked".to_owned()); exchanges.hosts.len()];
         while let Some(answered) = asked.join_next().await {
@@ -87,7 +122,7 @@ impl Inner {
             Ok(ip) if self.config.literals => ip,
             _ => return Err(Nowhere { why: Why::Literal, detail: String::new() }),
         };
-        let answer = AddressAnswer::Found(vec![self.judge(ip)]);
+        let answer = AddressAnswer::Found(vec![self.judge(ip, self.port)]);
         // Who writes an address wants that one, whichever family others are preferred of.
         hops(Exchanges::only(ip.to_string()), &[answer], wasmail_queue::exchanges::Families::Ipv4First, 0)
     }
@@ -112,7 +147,7 @@ impl Inner {
         (answer, proven)
     }
 
-    async fn addresses(&self, host: &str) -> AddressAnswer {
+    async fn addresses(&self, host: &str, port: u16) -> AddressAnswer {
         let (a, aaaa) = tokio::join!(self.ask(host, RecordType::A), self.ask(host, RecordType::Aaaa));
         let mut failed = None;
         let mut found = Vec::new();
@@ -125,7 +160,7 @@ impl Inner {
         }
         match failed {
             // What one question found is enough.
-            _ if !found.is_empty() => AddressAnswer::Found(found.into_iter().map(|ip| self.judge(ip)).collect()),
+            _ if !found.is_empty() => AddressAnswer::Found(found.into_iter().map(|ip| self.judge(ip, port)).collect()),
             Some(why) => AddressAnswer::Failed(why),
             None => AddressAnswer::None,
         }
@@ -138,9 +173,9 @@ impl Inner {
         self.resolver.lookup(&Query { name: host.to_owned(), record_type }).await
     }
 
-    fn judge(&self, ip: IpAddr) -> Address {
+    fn judge(&self, ip: IpAddr, port: u16) -> Address {
         let standing = match ip {
-            ip if self.own.is_address(ip, self.port) => Standing::Own,
+            ip if self.own.is_address(ip, port) => Standing::Own,
             ip if !self.config.reach.allows(ip) => Standing::Refused,
             _ => Standing::Good,
         };

@@ -12,11 +12,17 @@ use crate::delivery::mx::in_ascii;
 const LINE_MAX: usize = 998;
 
 /// The message as the client machine wants to know it.
-pub(super) async fn outgoing(message: &Message, recipients: &[usize], offered: &Extensions) -> io::Result<Outgoing> {
+/// `reverse_path` stands in place of the message's own.
+pub(super) async fn outgoing(
+    message: &Message,
+    reverse_path: Option<&ReversePath>,
+    recipients: &[usize],
+    offered: &Extensions,
+) -> io::Result<Outgoing> {
     let envelope = message.envelope();
     let to = recipients.iter().filter_map(|at| envelope.recipients.get(*at)).cloned();
     let mut outgoing = Outgoing {
-        reverse_path: envelope.reverse_path.clone(),
+        reverse_path: reverse_path.unwrap_or(&envelope.reverse_path).clone(),
         recipients: to.collect(),
         parameters: envelope.parameters.clone(),
         size: message.header().len() as u64 + message.body().len(),

@@ -1,5 +1,6 @@
 //! Whose fate is known within one attempt, and who is still to be tried.
 
+use wasmail_policy::outbound::Said;
 use wasmail_queue::Outcome;
 use wasmail_smtp::client::{Fate, Phase, Reason};
 
@@ -14,11 +15,13 @@ pub(super) struct Tally {
     settled: Vec<Delivered>,
     /// Why those who are open are so: what happened last.
     last: Option<String>,
+    /// Somebody has answered.
+    reached: bool,
 }
 
 impl Tally {
     pub(super) fn new(recipients: &[usize]) -> Self {
-        Self { open: recipients.to_vec(), settled: Vec::new(), last: None }
+        Self { open: recipients.to_vec(), settled: Vec::new(), last: None, reached: false }
     }
 
     /// Who is still to be tried.
@@ -39,6 +42,7 @@ impl Tally {
     /// transaction on the same connection.
     /// `taken` says who has what is accepted.
     pub(super) fn settle(&mut self, place: &Place, recipients: &[usize], fates: &[Fate], taken: Taken) -> bool {
+        self.reached = true;
         let accepted = fates.iter().any(|fate| matches!(fate, Fate::Delivered(_)));
         for (recipient, fate) in recipients.iter().zip(fates) {
             let reply = format!("{place}: {}", fate.reason());
@@ -47,7 +51,8 @@ impl Tally {
                 self.last = Some(reply);
             } else {
                 self.open.retain(|open| open != recipient);
-                self.settled.push(Delivered { taken, ..Delivered::new(*recipient, outcome(fate), reply) });
+                let said = said(place, fate);
+                self.settled.push(Delivered { taken, said, ..Delivered::new(*recipient, outcome(fate), reply) });
             }
         }
         accepted
@@ -62,8 +67,24 @@ impl Tally {
     pub(super) fn end(mut self, why: Option<&str>) -> Vec<Delivered> {
         let last = self.last.take();
         self.give_up(why.or(last.as_deref()).unwrap_or("4.4.1 there is no server to try"));
-        self.settled
+        let unreached = !self.reached;
+        self.settled.into_iter().map(|done| Delivered { unreached, ..done }).collect()
     }
+}
+
+/// The server's reply, if it is that which decided.
+fn said(place: &Place, fate: &Fate) -> Option<Said> {
+    let Reason::Reply { reply, .. } = fate.reason() else { return None };
+    // Each line has the code in front (RFC 2034 §4).
+    let code = reply.enhanced().map(|enhanced| format!("{enhanced} ")).unwrap_or_default();
+    let text = |line: &String| line.strip_prefix(&code).unwrap_or(line).to_owned();
+    Some(Said {
+        target: 0,
+        code: Some(reply.code()),
+        enhanced: reply.enhanced(),
+        lines: reply.lines().iter().map(text).collect(),
+        host: Some(place.host.clone()),
+    })
 }
 
 fn outcome(fate: &Fate) -> Outcome {
