@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
+use wasmail_server::Address;
+
 use crate::config::{DeliveryKind, MaildirLayout, Settings};
 use crate::out::plain;
 use crate::plugins::{LoadedPlugin, Plugins};
@@ -13,10 +15,23 @@ use crate::wiring::SOFTWARE;
 const READY: &str = "ready";
 
 /// The banner, several lines.
-pub(crate) fn text(settings: &Settings, plugins: &Plugins, addresses: &[SocketAddr], file: Option<&Path>) -> String {
+pub(crate) fn text(
+    settings: &Settings,
+    plugins: &Plugins,
+    addresses: &[Address],
+    acme: Option<SocketAddr>,
+    file: Option<&Path>,
+) -> String {
     let mut text = format!("{SOFTWARE}, {}\n\n", source(file));
     for (listener, address) in settings.listener.iter().zip(addresses) {
         let _ = writeln!(text, "listening on {address} ({})", listener.name);
+    }
+    if let Some(address) = acme {
+        let names = settings.acme.names(&settings.server.hostname);
+        let firsts: Vec<_> = names.iter().filter_map(|names| names.first()).map(String::as_str).collect();
+        let directory = plain(&settings.acme.directory);
+        let _ = writeln!(text, "certificates for {} come from {directory}", firsts.join(", "));
+        let _ = writeln!(text, "its challenges are answered on {address}");
     }
     text.push_str(&plugin_lines(plugins.loaded()));
     let _ = writeln!(text, "mail goes {}", destination(settings));
@@ -52,7 +67,7 @@ fn plugin_lines(plugins: &[LoadedPlugin]) -> String {
 
 fn row(plugin: &LoadedPlugin) -> [String; 4] {
     let info = plugin.info();
-    let hooks: Vec<_> = info.hooks.iter().map(|hook| hook.name()).collect();
+    let hooks = info.hook_names();
     let hash = format!("sha256:{}", &info.sha256[..12]);
     [plugin.name.to_string(), plain(&info.manifest.version), hash, hooks.join(" ")]
 }
@@ -85,10 +100,10 @@ fn absolute(path: &Path) -> String {
 }
 
 /// A command that sends one message to the first listener, for a domain that is ours if we can tell one.
-fn try_line(settings: &Settings, addresses: &[SocketAddr]) -> Option<String> {
+fn try_line(settings: &Settings, addresses: &[Address]) -> Option<String> {
     let local = settings.plugin.iter().find(|plugin| plugin.enabled && plugin.module == "builtin:local-domains")?;
     let domain = local.config.get("domains")?.as_array()?.first()?.as_str()?;
-    let address = reachable(*addresses.first()?);
+    let address = reachable(addresses.iter().find_map(Address::tcp)?);
     Some(format!("swaks --server {address} --from you@example.org --to somebody@{}", plain(domain)))
 }
 

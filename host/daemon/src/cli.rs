@@ -151,6 +151,8 @@ pub(crate) enum QueueCommand {
     Retry(QueueOrderArgs),
     /// Holds messages: they are delivered no more before they are released.
     Hold(QueueOrderArgs),
+    /// Sends messages by another route from now on, and tries them now.
+    Route(QueueRouteArgs),
     /// Gives messages up now: their senders are told, as of any failure.
     Expire(QueueOrderArgs),
     /// Removes messages for good; nobody is told.
@@ -199,6 +201,15 @@ pub(crate) struct QueueOrderArgs {
     pub(crate) filter: QueueFilter,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueRouteArgs {
+    /// The route, by its name in the configuration; left out, the usual way.
+    #[arg(long, value_name = "ROUTE")]
+    pub(crate) by: Option<String>,
+    #[command(flatten)]
+    pub(crate) which: QueueOrderArgs,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! The configuration: read in layers, checked as a whole, every mistake with its place.
 
+mod acme;
 mod danger;
 mod decode;
 mod limits;
@@ -76,7 +77,9 @@ fn resolve(settings: &mut Settings, base: &Path) {
     settings.delivery.path = settings.server.data_dir.join(&settings.delivery.path);
     let of_tls = settings.tls.certificates.iter_mut().flat_map(|files| [&mut files.chain, &mut files.key]);
     let of_dkim = settings.dkim.iter_mut().map(|dkim| &mut dkim.key);
-    for path in of_tls.chain(of_dkim).chain(&mut settings.tls.client_ca) {
+    let of_acme = settings.acme.roots.iter_mut().chain(&mut settings.acme.external_account);
+    let of_files = settings.tls.client_ca.iter_mut().chain(&mut settings.srs.secrets).chain(of_acme);
+    for path in of_tls.chain(of_dkim).chain(of_files) {
         *path = base.join(&*path);
     }
     if let Some(users) = &mut settings.auth.users {

@@ -12,6 +12,7 @@ mod outbound;
 mod paths;
 mod plugins;
 mod serve;
+mod srs;
 mod tls;
 mod wiring;
 

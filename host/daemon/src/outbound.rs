@@ -43,6 +43,8 @@ pub(crate) fn mx(settings: &Settings, local: Option<MaildirConfig>) -> MxConfig 
             .iter()
             .map(|own| (own.name.to_ascii_lowercase(), destination(settings, Some(own))))
             .collect(),
+        srs: None,
+        suspend_longest: mx.suspend_longest,
         tls_reports: mx.tls_reports.then(|| paths::tls_reports(settings)),
         dane: mx.dane,
         sts: mx.mta_sts.then(|| StsConfig {
@@ -174,7 +176,8 @@ fn patience(patience: &config::Patience) -> Patience {
     }
 }
 
-fn resolver(settings: &Settings) -> ResolverConfig {
+/// Who finds other servers.
+pub(crate) fn resolver(settings: &Settings) -> ResolverConfig {
     let dns = &settings.dns;
     ResolverConfig {
         servers: dns.servers.clone(),

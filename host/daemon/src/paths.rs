@@ -24,6 +24,11 @@ pub(crate) fn tls(settings: &Settings) -> PathBuf {
     settings.server.data_dir.join("tls")
 }
 
+/// Account and certificates from ACME servers.
+pub(crate) fn acme(settings: &Settings) -> PathBuf {
+    settings.server.data_dir.join("acme")
+}
+
 /// Policies of other domains, by MTA-STS.
 pub(crate) fn mta_sts(settings: &Settings) -> PathBuf {
     settings.server.data_dir.join("mta-sts")

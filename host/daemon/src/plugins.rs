@@ -25,6 +25,7 @@ use crate::wiring::Outfit;
 const BUILTIN: &str = "builtin:";
 
 /// The plugins that were loaded, in the order of the configuration.
+#[derive(Default)]
 pub(crate) struct Plugins {
     plugins: Vec<LoadedPlugin>,
     /// Where messages that they send go, once the server is there.
@@ -96,7 +97,7 @@ pub(crate) fn check(loaded: &mut Loaded) {
 /// Loads every plugin, all at the same time; what is wrong is added to the mistakes. What plugins keep is in the file
 /// `store`; without one, as for a check, in memory.
 pub(crate) async fn load(loaded: &mut Loaded, cache: Option<&Path>, store: Option<PathBuf>) -> Plugins {
-    let none = Plugins { plugins: Vec::new(), outlet: Outlet::default() };
+    let none = Plugins::default();
     let Some(settings) = loaded.settings.clone() else { return none };
     let engine = match Engine::new(engine_config(&settings)) {
         Ok(engine) => engine,

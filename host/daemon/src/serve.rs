@@ -6,7 +6,7 @@ use miette::{Diagnostic, IntoDiagnostic, Report};
 use thiserror::Error;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use wasmail_server::{Server, StartError};
+use wasmail_server::{AcmeRetry, Server, StartError};
 
 use crate::cli::ConfigArgs;
 use crate::cli::check::report;
@@ -22,7 +22,7 @@ use crate::{banner, capabilities, logs, paths, wiring};
 enum ServeError {
     #[error("{0}")]
     #[diagnostic(help(
-        "another program has it, perhaps another mail server: `ss -ltnp` shows which. Stop that one, or set another `address` in this [[listener]], or WASMAIL__LISTENER__0__ADDRESS"
+        "another program has it, perhaps another mail server: `ss -ltnp` shows which. Stop that one, or set another `address` in this [[listener]], or WASMAIL__LISTENER__0__ADDRESS; for `acme` see acme.listen"
     ))]
     Busy(StartError),
     #[error("{0}")]
@@ -76,13 +76,16 @@ async fn serve(settings: &Settings, plugins: &Plugins, outfit: Outfit, args: &Co
     let mut signals = Signals::listen().into_diagnostic()?;
     let server = Server::bind(wiring::server(settings, plugins, &outfit)).map_err(explain)?;
     let mut reload = signal(SignalKind::user_defined1()).into_diagnostic()?;
+    let acme = server.acme_retry();
     tokio::spawn(async move {
         while reload.recv().await.is_some() {
             outfit.tls.iter().for_each(|tls| tls.reload_and_tell());
+            acme.iter().for_each(AcmeRetry::now);
         }
     });
     capabilities::open(&plugins.outlet, server.injector());
-    say!("{}", banner::text(settings, plugins, &server.addresses(), args.config.as_deref()));
+    let file = args.config.as_deref();
+    say!("{}", banner::text(settings, plugins, &server.addresses(), server.acme_address(), file));
     let shutdown = async move {
         let name = signals.next().await;
         tracing::info!(signal = name, "stopping; a second signal stops at once");

@@ -8,15 +8,15 @@ use wasmail_policy::Chain;
 use wasmail_queue::{Backoff, Policy};
 use wasmail_server::{
     ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
-    ReportsConfig, RouteConfig, ServerConfig, Signer, SigningKey, SpoolConfig, Tls, Users,
+    MxConfig, ReportsConfig, RouteConfig, ServerConfig, Signer, SigningKey, SpoolConfig, Tls, Users,
 };
-use wasmail_smtp::{AuthConfig, SessionConfig};
+use wasmail_smtp::{AuthConfig, SessionConfig, Srs};
 
 use crate::config::{
     self, Chunking, DeliveryKind, KeyPath, LineEndings, Listener, ListenerKind, Mistakes, ReverseDns, Settings,
 };
 use crate::plugins::Plugins;
-use crate::{dkim, outbound, paths, tls};
+use crate::{dkim, outbound, paths, srs, tls};
 
 /// Program and version, as `Received` shows them.
 pub(crate) const SOFTWARE: &str = concat!("wasmail ", env!("CARGO_PKG_VERSION"));
@@ -29,6 +29,8 @@ pub(crate) struct Outfit {
     pub(crate) users: Option<Arc<Users>>,
     /// Keys that sign.
     pub(crate) dkim: Vec<Arc<SigningKey>>,
+    /// Who makes reverse-paths for forwarded mail.
+    pub(crate) srs: Option<Arc<Srs>>,
 }
 
 impl Outfit {
@@ -40,7 +42,8 @@ impl Outfit {
             loaded.map_err(|error| mistakes.add(&at, error)).ok().inspect(|users| scram(settings, users, mistakes))
         });
         outbound::check(settings, mistakes);
-        Self { tls: tls::load(settings, make, mistakes), users, dkim: dkim::load(settings, mistakes) }
+        let (dkim, srs) = (dkim::load(settings, mistakes), srs::load(settings, mistakes));
+        Self { tls: tls::load(settings, make, mistakes), users, dkim, srs }
     }
 }
 
@@ -61,8 +64,9 @@ pub(crate) fn server(settings: &Settings, plugins: &Plugins, outfit: &Outfit) ->
         connections: connections(settings),
         dns: dns(settings),
         spool: SpoolConfig { dir: paths::spool(settings), options: paths::spool_options(settings) },
-        delivery: delivery(settings),
+        delivery: delivery(settings, plugins, outfit.srs.as_ref()),
         signer: Signer::new(outfit.dkim.clone()),
+        acme: tls::acme(settings),
         drain_timeout: settings.server.drain_timeout,
     }
 }
@@ -91,13 +95,15 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins, outfit: &Outfi
         },
         starttls: listener.tls() == config::ListenerTls::Starttls,
         auth: listener.auth().then(|| auth(&settings.auth)),
+        srs: outfit.srs.clone(),
     };
     let chain = Chain::new(plugins.bindings(listener.plugins.as_deref()));
     ListenerConfig {
         name: listener.name.clone(),
-        address: listener.address,
+        address: listener.address.clone(),
+        socket_mode: listener.socket_mode.0,
         session: Arc::new(session),
-        chain: Arc::new(chain.with_routes(settings.route.iter().map(|route| route.name.clone()).collect())),
+        chain: Arc::new(chain.with_routes(routes(settings))),
         reverse_dns: reverse_dns(listener.reverse_dns.unwrap_or(settings.dns.reverse)),
         tls: listener_tls(listener.tls(), outfit.tls.as_ref()),
         proxies: listener.proxies.clone(),
@@ -159,7 +165,7 @@ pub(crate) fn retry(settings: &Settings) -> Policy {
     Policy { backoff, lifetime: retry.lifetime }
 }
 
-fn delivery(settings: &Settings) -> DeliveryConfig {
+fn delivery(settings: &Settings, plugins: &Plugins, srs: Option<&Arc<Srs>>) -> DeliveryConfig {
     let delivery = &settings.delivery;
     let next_hop = |lmtp| {
         let credentials = delivery.credentials.as_deref();
@@ -178,13 +184,15 @@ fn delivery(settings: &Settings) -> DeliveryConfig {
         DeliveryKind::Smtp | DeliveryKind::Http => next_hop(false),
         DeliveryKind::Mx => {
             let here = maildir(settings, &delivery.path, delivery.layout);
-            Destination::Mx(Box::new(outbound::mx(settings, Some(here))))
+            Destination::Mx(Box::new(MxConfig { srs: srs.cloned(), ..outbound::mx(settings, Some(here)) }))
         }
         DeliveryKind::Discard => Destination::Discard,
     };
+    let judges = plugins.bindings(delivery.plugins.as_deref());
     DeliveryConfig {
+        chain: Arc::new(wasmail_policy::outbound::Chain::new(judges, routes(settings))),
         usual: LaneConfig { destination, concurrency: delivery.concurrency, retry: retry(settings) },
-        routes: settings.route.iter().map(|way| (way.name.clone(), route(settings, way))).collect(),
+        routes: settings.route.iter().map(|way| (way.name.clone(), route(settings, way, srs))).collect(),
         orders: paths::orders(settings),
         reports: ReportsConfig {
             hostname: settings.server.hostname.clone(),
@@ -195,7 +203,12 @@ fn delivery(settings: &Settings) -> DeliveryConfig {
     }
 }
 
-fn route(settings: &Settings, route: &config::Route) -> RouteConfig {
+/// The names by which policy chooses.
+fn routes(settings: &Settings) -> Vec<String> {
+    settings.route.iter().map(|route| route.name.clone()).collect()
+}
+
+fn route(settings: &Settings, route: &config::Route, srs: Option<&Arc<Srs>>) -> RouteConfig {
     let next_hop = |lmtp| {
         let credentials = route.credentials.as_deref();
         let hop = outbound::next_hop(settings, route.next_hop.as_deref(), route.tls, credentials, lmtp);
@@ -207,7 +220,7 @@ fn route(settings: &Settings, route: &config::Route) -> RouteConfig {
             Destination::Maildir(maildir(settings, path, route.layout))
         }
         // Another way was chosen: no mail stays here.
-        DeliveryKind::Mx => Destination::Mx(Box::new(outbound::mx(settings, None))),
+        DeliveryKind::Mx => Destination::Mx(Box::new(MxConfig { srs: srs.cloned(), ..outbound::mx(settings, None) })),
         DeliveryKind::Smtp => next_hop(false),
         DeliveryKind::Lmtp => next_hop(true),
         DeliveryKind::Http => Destination::Webhook(Box::new(outbound::webhook(settings, route))),
@@ -247,7 +260,7 @@ mod tests {
         assert_eq!(connections(&settings), ConnectionLimits::default());
         assert_eq!(dns(&settings), DnsConfig::default());
         assert_eq!(retry(&settings), Policy::default());
-        let reports = delivery(&settings).reports;
+        let reports = delivery(&settings, &Plugins::default(), None).reports;
         assert_eq!(reports.warn_after, Some(ReportsConfig::WARN_AFTER));
         assert_eq!(reports.return_max, ReportsConfig::RETURN_MAX);
         assert_eq!(settings.delivery.concurrency, LaneConfig::CONCURRENCY);

@@ -50,7 +50,7 @@ fn as_text(info: &Info) -> String {
     let manifest = &info.manifest;
     let mut text =
         format!("{} {}: {}\n\n", plain(&manifest.name), plain(&manifest.version), plain(&manifest.description));
-    let hooks: Vec<_> = info.hooks.iter().map(|hook| hook.name()).collect();
+    let hooks = info.hook_names();
     let needs: Vec<_> = manifest.needs.iter().map(|grant| grant.name()).collect();
     let configured = match (info.configurable, &manifest.config_schema) {
         (false, _) => "takes no configuration",
@@ -94,7 +94,7 @@ fn as_json(info: &Info) -> Value {
         "name": manifest.name,
         "version": manifest.version,
         "description": manifest.description,
-        "hooks": info.hooks.iter().map(|hook| hook.name()).collect::<Vec<_>>(),
+        "hooks": info.hook_names(),
         "needs": manifest.needs.iter().map(|grant| grant.name()).collect::<Vec<_>>(),
         "reads_notes": manifest.reads_notes,
         "reads_results": manifest.reads_results,

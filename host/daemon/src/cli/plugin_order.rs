@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use miette::IntoDiagnostic;
-use wasmail_policy::{Binding, Chain, Hook};
+use wasmail_policy::{Binding, Chain, Hook, outbound};
 
 use super::ConfigArgs;
 use super::check;
@@ -25,8 +25,24 @@ pub(crate) fn run(args: &ConfigArgs) -> miette::Result<()> {
         let chain = plugins.in_order(listener.plugins.as_deref());
         text(listener, &chain)
     });
+    let judges = delivery(&plugins.in_order(settings.delivery.plugins.as_deref()));
+    let chains = chains.chain(judges);
     say!("{}", chains.collect::<Vec<_>>().join("\n").trim_end());
     Ok(())
+}
+
+/// The chain of delivery, hook by hook, if anybody takes part in it.
+fn delivery(chain: &[&LoadedPlugin]) -> Option<String> {
+    let asked = outbound::Chain::new(chain.iter().map(|plugin| plugin.binding()).collect(), Vec::new());
+    let mut text = "delivery: one by one\n".to_owned();
+    let mut some = false;
+    for hook in outbound::Hook::ALL.into_iter().filter(|hook| asked.listens(*hook)) {
+        let names: Vec<_> = asked.at(hook).map(|binding| binding.name.to_string()).collect();
+        let all = if hook.reaches_all() { "  (all of them)" } else { "" };
+        let _ = writeln!(text, "  {:<21} {}{all}", hook.name(), names.join(", "));
+        some = true;
+    }
+    some.then_some(text)
 }
 
 /// One listener's chain, hook by hook.

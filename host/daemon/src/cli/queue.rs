@@ -23,6 +23,9 @@ enum QueueError {
     #[error("the spool {path} cannot be read: {source}")]
     #[diagnostic(help("run this as the user that runs the server, or name its configuration with --config"))]
     Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("there is no route `{name}`")]
+    #[diagnostic(help("the routes of the configuration are: {known}"))]
+    NoRoute { name: String, known: String },
     #[error("the order cannot be left in {path}: {source}")]
     #[diagnostic(help("run this as the user that runs the server, or name its configuration with --config"))]
     NoOrder { path: PathBuf, source: std::io::Error },
@@ -36,11 +39,12 @@ pub(crate) fn run(command: &QueueCommand) -> miette::Result<()> {
     match command {
         QueueCommand::List(args) => list(args),
         QueueCommand::Show(args) => show(args),
-        QueueCommand::Release(args) => give(Order::Release, args),
-        QueueCommand::Retry(args) => give(Order::Retry, args),
-        QueueCommand::Hold(args) => give(Order::Hold, args),
-        QueueCommand::Expire(args) => give(Order::Expire, args),
-        QueueCommand::Remove(args) => give(Order::Remove, args),
+        QueueCommand::Release(args) => give(&Order::Release, args),
+        QueueCommand::Retry(args) => give(&Order::Retry, args),
+        QueueCommand::Hold(args) => give(&Order::Hold, args),
+        QueueCommand::Route(args) => give(&Order::Route(args.by.clone()), &args.which),
+        QueueCommand::Expire(args) => give(&Order::Expire, args),
+        QueueCommand::Remove(args) => give(&Order::Remove, args),
     }
 }
 
@@ -111,11 +115,17 @@ fn show(args: &QueueShowArgs) -> miette::Result<()> {
 }
 
 /// Leaves orders for the server, which may be running or be started later.
-fn give(order: Order, args: &QueueOrderArgs) -> miette::Result<()> {
+fn give(order: &Order, args: &QueueOrderArgs) -> miette::Result<()> {
     let named = args.ids.iter().map(|id| id.parse::<SpoolId>()).collect::<Result<Vec<_>, _>>().into_diagnostic()?;
     let loaded = Loaded::read_here(args.config.config.as_deref());
     report(&loaded)?;
     let settings = loaded.settings.as_ref().expect("settings without mistakes are there");
+    if let Order::Route(Some(name)) = order
+        && !settings.route.iter().any(|route| route.name == *name)
+    {
+        let known: Vec<_> = settings.route.iter().map(|route| route.name.as_str()).collect();
+        return Err(QueueError::NoRoute { name: name.clone(), known: known.join(", ") }.into());
+    }
     let opened = open(&args.config)?;
     let waiting = opened.iter().flat_map(|(_, spool)| spool.messages()).map(|message| message.id);
     let waiting: HashSet<_> = waiting.collect();

@@ -76,7 +76,7 @@ fn below_standard(limits: &Limits, at: &KeyPath, is_set: impl Fn(&str) -> bool, 
 }
 
 fn normalising(listener: &Listener, at: &KeyPath, mistakes: &mut Mistakes) {
-    if listener.line_endings == LineEndings::Normalise && !listener.address.ip().is_loopback() {
+    if listener.line_endings == LineEndings::Normalise && !listener.address.is_loopback() {
         let what = "line endings are normalised for clients from elsewhere";
         let help = "keep \"strict\" unless the clients are your own devices that cannot write CRLF";
         mistakes.warn(&at.key("line_endings"), what, help);
@@ -84,7 +84,7 @@ fn normalising(listener: &Listener, at: &KeyPath, mistakes: &mut Mistakes) {
 }
 
 fn relaying(listener: &Listener, at: &KeyPath, mistakes: &mut Mistakes) {
-    if listener.relaying && !listener.address.ip().is_loopback() {
+    if listener.relaying && !listener.address.is_loopback() {
         let what = format!("whoever reaches {} can send mail to anywhere through this server", listener.address);
         mistakes.warn(&at.key("relaying"), what, "let `builtin:relay` say who may, or listen where no stranger comes");
     }
@@ -92,7 +92,7 @@ fn relaying(listener: &Listener, at: &KeyPath, mistakes: &mut Mistakes) {
 
 fn passwords_in_the_clear(settings: &Settings, listener: &Listener, at: &KeyPath, mistakes: &mut Mistakes) {
     let in_the_clear = settings.auth.without_tls && listener.tls() != ListenerTls::Implicit;
-    if listener.auth() && in_the_clear && !listener.address.ip().is_loopback() {
+    if listener.auth() && in_the_clear && !listener.address.is_loopback() {
         let what = format!("passwords come to {} in the clear", listener.address);
         mistakes.warn(&at.key("auth"), what, "listen where nobody can read them on the way");
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::{Map, Value};
+use wasmail_server::Address;
 
 use super::mistake::Mistakes;
 use super::place::KeyPath;
@@ -298,6 +299,30 @@ impl Decode for PathBuf {
         parsed(value, at, mistakes, Self::EXPECTED, |text| match text {
             "" => Err("it is empty"),
             _ => Ok(Self::from(text)),
+        })
+    }
+}
+
+impl Decode for Address {
+    const EXPECTED: &'static str =
+        "an IP address and port such as \"127.0.0.1:25\" or \"[::1]:25\", or \"unix:/run/wasmail/lmtp\"";
+
+    fn decode(value: &Value, at: &KeyPath, mistakes: &mut Mistakes) -> Option<Self> {
+        parsed(value, at, mistakes, Self::EXPECTED, str::parse)
+    }
+}
+
+/// Permissions of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mode(pub(crate) u32);
+
+impl Decode for Mode {
+    const EXPECTED: &'static str = "permissions such as \"0660\"";
+
+    fn decode(value: &Value, at: &KeyPath, mistakes: &mut Mistakes) -> Option<Self> {
+        parsed(value, at, mistakes, Self::EXPECTED, |text| match u32::from_str_radix(text, 8) {
+            Ok(mode) if mode <= 0o777 => Ok(Self(mode)),
+            _ => Err("it is no octal number up to 0777"),
         })
     }
 }

@@ -48,6 +48,8 @@ section! {
         destination_concurrency: usize,
         /// Messages in a minute to one domain.
         destination_rate: Option<u32>,
+        /// The longest that a domain is left alone where nobody was reached.
+        suspend_longest: Duration,
         /// What holds for single domains.
         domain: Vec<MxDomain> = Vec::new(),
     }

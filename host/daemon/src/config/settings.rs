@@ -7,9 +7,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use wasmail_server::LaneConfig;
+use wasmail_server::{Address, LaneConfig};
 
-use super::decode::{Decode, Size, Table, choice, section, wrong_type};
+use super::decode::{Decode, Mode, Size, Table, choice, section, wrong_type};
 use super::limits::Limits;
 use super::outbound::{Mx, OutboundTls, Patience};
 use super::quotas::{PluginDns, PluginGeo, PluginHttp, PluginInject, PluginKv, PluginTcp};
@@ -28,6 +28,8 @@ section! {
         limits: Limits,
         /// Certificates.
         tls: Tls,
+        /// Certificates from an ACME server.
+        acme: Acme,
         /// How clients authenticate.
         auth: Auth,
         /// How many clients at once.
@@ -40,6 +42,8 @@ section! {
         delivery: Delivery,
         /// Keys that sign what our users send.
         dkim: Vec<Dkim> = Vec::new(),
+        /// Reverse-paths of forwarded mail.
+        srs: SrsSettings,
         /// What plugins keep.
         kv: Kv,
         /// Plugins' requests over HTTP.
@@ -99,7 +103,9 @@ section! {
         /// Its name in logs and messages.
         name: String,
         /// Where.
-        address: SocketAddr,
+        address: Address,
+        /// Who may connect to a socket in the file system.
+        socket_mode: Mode = Mode(0o660),
         /// Whom it is for.
         kind: ListenerKind = ListenerKind::Smtp,
         /// What to do about a bare CR or LF.
@@ -226,6 +232,28 @@ section! {
     }
 }
 
+section! {
+    /// Certificates from an ACME server (RFC 8555).
+    Acme {
+        /// Whether the operator agrees to its terms; without that nothing is asked for.
+        agreed: bool = false,
+        /// Whom it may write to.
+        contact: Vec<String> = Vec::new(),
+        /// A file with the account that the server's owner has given us.
+        external_account: Option<PathBuf>,
+        /// The names of each certificate; one for `server.hostname` when left out.
+        names: Option<Vec<Vec<String>>>,
+        /// The URL of its directory.
+        directory: String,
+        /// Authorities that its own certificate is checked by; Mozilla's when left out.
+        roots: Option<PathBuf>,
+        /// Where challenges are answered.
+        listen: SocketAddr,
+        /// Whether a renewed certificate has the key of the old one.
+        keep_key: bool,
+    }
+}
+
 choice! {
     /// Versions of TLS.
     TlsVersion {
@@ -245,6 +273,18 @@ section! {
         selector: String,
         /// The file with the private key, counted from the configuration's directory.
         key: PathBuf,
+    }
+}
+
+section! {
+    /// Reverse-paths of forwarded mail.
+    SrsSettings {
+        /// The domain that the addresses have.
+        domain: Option<String>,
+        /// The file with the secrets, counted from the configuration's directory.
+        secrets: Option<PathBuf>,
+        /// How many days an address is good.
+        max_age: u64,
     }
 }
 
@@ -435,6 +475,8 @@ section! {
         retry: Retry,
         /// What senders are told.
         reports: Reports,
+        /// The plugins that judge messages on their way out, by name and in this order; all of them when left out.
+        plugins: Option<Vec<String>>,
     }
 }
 

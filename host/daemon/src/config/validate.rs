@@ -28,6 +28,7 @@ pub(super) fn validate(settings: &Settings, mistakes: &mut Mistakes) {
     spool(settings, mistakes);
     delivery(settings, mistakes);
     super::outbound::validate(settings, mistakes);
+    super::acme::validate(settings, mistakes);
     routes(settings, mistakes);
     plugins(settings, mistakes);
 }
@@ -59,20 +60,27 @@ fn listeners(settings: &Settings, mistakes: &mut Mistakes) {
         let at = list.index(index);
         name(&listener.name, &at.key("name"), &mut names, mistakes);
         // Port 0 is a free one each time.
-        if listener.address.port() != 0 && !addresses.insert(listener.address) {
+        let is_free = listener.address.tcp().is_some_and(|address| address.port() == 0);
+        if !is_free && !addresses.insert(listener.address.clone()) {
             mistakes.add(&at.key("address"), format!("another listener has {} already", listener.address));
         }
         if let Some(limits) = listener_limits(settings, index, mistakes) {
             session_limits(&limits, &at.key("limits"), mistakes);
         }
-        for (position, plugin) in listener.plugins.iter().flatten().enumerate() {
-            if !known.contains(&plugin.as_str()) {
-                let help = nearest(plugin, &known).map_or_else(
-                    || format!("the plugins are {}", known.join(", ")),
-                    |name| format!("did you mean `{name}`?"),
-                );
-                mistakes.add_with_help(&at.key("plugins").index(position), format!("no plugin `{plugin}`"), help);
-            }
+        named(listener.plugins.as_deref(), &known, &at.key("plugins"), mistakes);
+    }
+    named(settings.delivery.plugins.as_deref(), &known, &KeyPath::of(&["delivery", "plugins"]), mistakes);
+}
+
+/// A chain names plugins that there are.
+fn named(plugins: Option<&[String]>, known: &[&str], at: &KeyPath, mistakes: &mut Mistakes) {
+    for (position, plugin) in plugins.unwrap_or_default().iter().enumerate() {
+        if !known.contains(&plugin.as_str()) {
+            let help = nearest(plugin, known).map_or_else(
+                || format!("the plugins are {}", known.join(", ")),
+                |name| format!("did you mean `{name}`?"),
+            );
+            mistakes.add_with_help(&at.index(position), format!("no plugin `{plugin}`"), help);
         }
     }
 }
