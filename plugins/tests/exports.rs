@@ -8,8 +8,9 @@ const COMPONENT_MAX: usize = 188 * 1024;
 const HOOK_MAX: usize = 24 * 1024;
 
 /// The hooks of each plugin, in the order of a session.
-const HOOKS: [(&str, &[&str]); 13] = [
+const HOOKS: [(&str, &[&str]); 14] = [
     ("access", &["connect", "helo", "ehlo", "mail", "rcpt", "queue", "queue-outbound"]),
+    ("aliases", &["rcpt", "data-post"]),
     ("clamd", &["data-post"]),
     ("dnsbl", &["connect"]),
     ("early-talker", &["connect", "helo", "ehlo", "data"]),
