@@ -3,27 +3,17 @@
 mod peers;
 mod support;
 
-use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use peers::maildir::{self, wait_for};
 use peers::programs::{command, here, run};
 use support::{Home, Server};
-use wasmail_testkit::Kit;
 
 /// For a client to finish, and for a message to be delivered after it.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PASSWORD: &str = "tanstaaftanstaaf";
-
-/// The guest of `tests/says`, as a file.
-fn guest() -> PathBuf {
-    let module = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vouches.wasm");
-    fs::write(&module, Kit::of_crate(support::root().join("tests/says")).component()).expect("it can be written");
-    module
-}
 
 /// A listener whose plugin knows one user.
 fn config(grants: &str) -> String {
@@ -32,7 +22,7 @@ fn config(grants: &str) -> String {
          [[listener]]\nname = \"submission\"\naddress = \"127.0.0.1:0\"\nauth = true\n\
          [[plugin]]\nname = \"users\"\nmodule = {:?}\nconfig = {{ auth = \"knows tim {PASSWORD}\" }}\n\
          grants = [\"accept-recipients\", \"take-messages\", \"overturn-denials\"{grants}]\n",
-        guest()
+        support::says()
     )
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -16,7 +16,6 @@ use peers::client::{Client, Reply};
 use peers::{clamd, maildir, programs};
 use serde_json::{Value, json};
 use support::{Home, Server};
-use wasmail_testkit::Kit;
 
 const DOMAINS: &str = "[[plugin]]\nname = \"local-domains\"\nmodule = \"builtin:local-domains\"\n\
                        grants = [\"accept-recipients\"]\nconfig = { domains = [\"example.test\"] }\n";
@@ -176,7 +175,7 @@ fn blocklist() -> SocketAddr {
 
 #[test]
 fn a_plugin_uses_a_key_and_never_sees_it() {
-    let module = guest("keys.wasm");
+    let module = support::says();
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
     let key = dir.path().join("key");
     std::fs::write(&key, [0x0b; 20]).expect("the key can be written");
@@ -222,17 +221,9 @@ fn a_plugin_uses_a_key_and_never_sees_it() {
     }
 }
 
-/// The guest of `tests/says`, as a file.
-fn guest(name: &str) -> PathBuf {
-    let module = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let guest = Kit::of_crate(support::root().join("tests/says")).component();
-    std::fs::write(&module, guest).expect("the guest can be written");
-    module
-}
-
 #[test]
 fn a_service_is_asked_over_http_where_the_operator_lets_it_be() {
-    let module = guest("fetches.wasm");
+    let module = support::says();
     let service = service();
     let heard = |grants: &str, http: &str| {
         let config = format!(
@@ -281,7 +272,7 @@ fn answer(mut stream: impl Read + Write) {
 
 #[test]
 fn a_service_is_spoken_with_where_the_operator_lists_it() {
-    let module = guest("speaks.wasm");
+    let module = support::says();
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
     let path = dir.path().join("socket");
     let (tcp, unix) = (TcpListener::bind("127.0.0.1:0").expect("a port is free"), UnixListener::bind(&path));
@@ -331,7 +322,7 @@ fn listens() -> (SocketAddr, Receiver<Vec<u8>>) {
 
 #[test]
 fn a_service_hears_the_message_that_the_plugin_reads() {
-    let module = guest("sends.wasm");
+    let module = support::says();
     let (service, told) = listens();
     let plugin = |name: &str, grants: &str, says: &str| {
         format!(
@@ -420,7 +411,7 @@ fn country(code: &str) -> Value {
 
 #[test]
 fn a_plugin_knows_where_addresses_are_and_hears_of_new_databases() {
-    let module = guest("places.wasm");
+    let module = support::says();
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
     let (city, asn) = (dir.path().join("city.mmdb"), dir.path().join("asn.mmdb"));
     database(&city, "192.0.2.0/24", &country("DE"));

@@ -7,76 +7,17 @@ mod peers;
 mod support;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use peers::loopback::Loopback;
 use peers::maildir::{self, Delivered};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, StreamOwned};
-use socket2::{Domain, Socket, Type};
 use support::Server;
-use wasmail_dialog::{Dialog, Peer, Setting};
-use wasmail_testkit::Kit;
+use wasmail_dialog::{Dialog, Setting};
 
 /// For one reply, and for all that was accepted to be delivered.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A server at the other end of a TCP connection.
-enum Loopback {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
-}
-
-impl Loopback {
-    fn connect(from: Ipv4Addr, to: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.bind(&SocketAddr::from((from, 0)).into())?;
-        socket.connect_timeout(&to.into(), PATIENCE)?;
-        socket.set_tcp_nodelay(true)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self::Plain(socket.into()))
-    }
-}
-
-impl Peer for Loopback {
-    fn send(&mut self, octets: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.write_all(octets),
-            Self::Tls(stream) => stream.write_all(octets),
-        }
-    }
-
-    fn receive(&mut self) -> io::Result<Vec<u8>> {
-        let mut octets = vec![0; 4096];
-        let read = match self {
-            Self::Plain(stream) => stream.read(&mut octets),
-            Self::Tls(stream) => stream.read(&mut octets),
-        };
-        let read = match read {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
-            read => read?,
-        };
-        octets.truncate(read);
-        Ok(octets)
-    }
-
-    fn secure(&mut self) -> io::Result<()> {
-        let Self::Plain(stream) = self else { return Err(io::ErrorKind::AlreadyExists.into()) };
-        let config = peers::tls::client_that_believes_anybody();
-        let name = ServerName::try_from("mail.example.test").expect("it is a name");
-        let client = ClientConnection::new(config, name).map_err(io::Error::other)?;
-        let mut secured = StreamOwned::new(client, stream.try_clone()?);
-        while secured.conn.is_handshaking() {
-            secured.conn.complete_io(&mut secured.sock)?;
-        }
-        *self = Self::Tls(Box::new(secured));
-        Ok(())
-    }
-}
 
 /// The listener that a dialogue wants, as a table of the configuration without its name.
 fn listener(dialog: &Dialog) -> String {
@@ -124,9 +65,7 @@ fn binding(sayings: &[&str]) -> String {
 
 /// A binding of the guest for each thing that it is told.
 fn bindings(dialogs: &[Dialog]) -> String {
-    let module = Path::new(env!("CARGO_TARGET_TMPDIR")).join("says.wasm");
-    let guest = Kit::of_crate(support::root().join("tests/says")).component();
-    fs::write(&module, guest).expect("the guest can be written");
+    let module = support::says();
     let all: BTreeSet<_> = dialogs.iter().map(sayings).filter(|sayings| !sayings.is_empty()).collect();
     let one = |sayings: Vec<&str>| {
         let pairs = sayings.iter().filter_map(|saying| saying.split_once(' '));
@@ -177,7 +116,7 @@ fn messages_from(address: Ipv4Addr, found: &[Delivered]) -> usize {
 }
 
 fn hold(dialog: &Dialog, from: Ipv4Addr, to: SocketAddr) -> Result<(), String> {
-    let mut peer = Loopback::connect(from, to).map_err(|error| format!("{dialog}: {error}"))?;
+    let mut peer = Loopback::connect(from, to, PATIENCE).map_err(|error| format!("{dialog}: {error}"))?;
     dialog.hold(&mut peer).map_err(|failure| failure.to_string())
 }
 

@@ -107,3 +107,34 @@ fn a_disk_that_others_fill_to_the_last_octet_loses_nothing() {
     all.iter().filter(|mail| mail.raw.len() < 10_000).for_each(|mail| assert_same(mail, &small));
     drop(disk);
 }
+
+#[test]
+fn what_becomes_of_mail_while_the_disk_is_full_is_written_down_when_there_is_room() {
+    let away = free_port();
+    let home = Home::new(&format!(
+        "[spool]\nsegment_size = \"64KiB\"\nmin_free = 0\n\
+         [delivery]\nkind = \"smtp\"\nnext_hop = \"127.0.0.1:{away}\"\n\
+         [delivery.retry]\nfirst = \"100ms\"\nlongest = \"300ms\"\n"
+    ))
+    .with_shared_cache();
+    let Some(disk) = SmallDisk::mount(&home.data().join("spool"), DISK) else { return };
+    let server = home.start();
+    let content = message(1, 4_000);
+    for _ in 0..50 {
+        assert_eq!(send(&server, &content).code, 250);
+    }
+    // Each attempt in vain is written down, until there is no room for that.
+    disk.fill();
+    server.wait_for_log("failed to write down what became of a message", PATIENCE);
+    let next_hop = NextHop::on(away);
+    disk.clear();
+    eventually("the queue empties", PATIENCE, || server.queue_is_empty().then_some(()));
+    let count = || next_hop.count();
+    assert_eq!(count(), 50);
+    let server = server.kill().start();
+    assert_eq!(send(&server, &content).code, 250);
+    eventually("it is delivered", PATIENCE, || (count() > 50).then_some(()));
+    eventually("the queue empties", PATIENCE, || server.queue_is_empty().then_some(()));
+    assert_eq!(count(), 51);
+    drop(disk);
+}

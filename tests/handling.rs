@@ -3,30 +3,24 @@
 mod peers;
 mod support;
 
-use std::path::Path;
 use std::time::Duration;
 
 use peers::client::Client;
 use peers::{eventually, maildir};
 use support::Server;
-use wasmail_testkit::Kit;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const CONTENT: &[u8] = b"From: a@example.org\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\nSubject: odd\r\n\r\nhello\r\n";
 
 /// A server that accepts recipients at example.test and does this with their messages.
 fn start(doing: &str) -> Server {
-    let module = Path::new(env!("CARGO_TARGET_TMPDIR")).join("says-handling.wasm");
-    let guest = Kit::of_crate(support::root().join("tests/says")).component();
-    // Stories run side by side: each writes the same octets, and nobody reads half of them.
-    let mine = module.with_extension(format!("{}.wasm", doing.len()));
-    std::fs::write(&mine, guest).expect("the guest can be written");
+    let module = support::says();
     Server::start(&format!(
         "[dns]\nreverse = \"off\"\n\
          [[route]]\nname = \"archive\"\nkind = \"maildir\"\npath = \"archive\"\nlayout = \"single\"\n\
          [[plugin]]\nname = \"local-domains\"\nmodule = \"builtin:local-domains\"\ngrants = [\"accept-recipients\"]\n\
          config = {{ domains = [\"example.test\"] }}\n\
-         [[plugin]]\nname = \"says\"\nmodule = {mine:?}\nconfig = {{ data-post = {doing:?} }}\n\
+         [[plugin]]\nname = \"says\"\nmodule = {module:?}\nconfig = {{ data-post = {doing:?} }}\n\
          grants = [\"accept-recipients\", \"take-messages\", \"overturn-denials\", \"route\", \"quarantine\", \
                    \"edit-reverse-path\", \"edit-recipients\"]\n"
     ))

@@ -12,25 +12,13 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use wasmail_plugin_build::BuildError;
+use support::{LANGUAGES, PEERS};
 use wasmail_testkit::{Grant, Kit};
 
-/// Set where every compiler of every run must be there, and where the large ones must be, too.
-const PEERS: &str = "WASMAIL_REQUIRE_PEERS";
-const LANGUAGES: &str = "WASMAIL_REQUIRE_LANGUAGES";
-
 /// Holds the example of a language to the dialogues.
-#[allow(clippy::print_stderr, reason = "who is passed over wants to know why")]
 fn hold(example: &str, required: &[&str]) {
-    let required = required.iter().any(|variable| std::env::var_os(variable).is_some());
     let examples = support::root().join("guest-sdk");
-    let built = match wasmail_plugin_build::build(&examples.join(example)) {
-        Err(BuildError::NoTool { what, help }) if !required => {
-            eprintln!("passed over: {what} is not here; {help}");
-            return;
-        }
-        built => built.unwrap_or_else(|error| panic!("{error}")),
-    };
+    let Some(built) = support::built(&examples.join(example), required) else { return };
     let kit = Kit::of_component(&built.octets, examples.join("example"));
     let info = kit.info();
     assert_eq!(info.manifest.name, "example");
@@ -70,7 +58,6 @@ fn many_recipients() -> String {
 /// Writes a project, as an author would, and tests it twice: as it is, and with a dialogue that cannot hold.
 #[allow(clippy::print_stderr, reason = "who is passed over wants to know why")]
 fn new_project(language: &str, required: &[&str]) {
-    let required = required.iter().any(|variable| std::env::var_os(variable).is_some());
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
     let project = dir.path().join("not-from");
     let wasmail = |arguments: &[&str]| {
@@ -84,7 +71,7 @@ fn new_project(language: &str, required: &[&str]) {
     let modules = support::root().join("guest-sdk/js/node_modules");
     symlink(modules, project.join("node_modules")).expect("a link can be made");
     let tested = wasmail(&["test", "not-from"]);
-    if said(&tested).contains("is needed and was not found") && !required {
+    if said(&tested).contains("is needed and was not found") && !support::is_required(required) {
         eprintln!("passed over: {}", said(&tested));
         return;
     }

@@ -4,7 +4,6 @@ mod peers;
 mod support;
 
 use std::net::{SocketAddr, UdpSocket};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +14,6 @@ use peers::maildir;
 use ring::digest;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use support::{Home, Server};
-use wasmail_testkit::Kit;
 
 /// The records and the message of RFC 8463 appendix A.3, signed by a key of each kind.
 const SIGNED: &str = include_str!("../host/authentication/tests/dkim/rfc8463.txt");
@@ -76,17 +74,9 @@ fn answer(question: &[u8], texts: &[(String, String)]) -> Vec<u8> {
     reply
 }
 
-/// The guest of `tests/says`, as a file.
-fn guest() -> PathBuf {
-    let module = Path::new(env!("CARGO_TARGET_TMPDIR")).join("asks.wasm");
-    let guest = Kit::of_crate(support::root().join("tests/says")).component();
-    std::fs::write(&module, guest).expect("the guest can be written");
-    module
-}
-
 /// A server whose guests say these things, one after the other.
 fn server(names: SocketAddr, more: &str, says: &[&str]) -> Server {
-    let module = guest();
+    let module = support::says();
     let plugins: String = says
         .iter()
         .enumerate()

@@ -12,7 +12,6 @@ use peers::maildir::{self, wait_for};
 use peers::programs::{Finished, command, here, run};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 use support::{Home, Server};
-use wasmail_testkit::Kit;
 
 /// For a client to finish, and for a message to be delivered after it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -172,8 +171,7 @@ fn a_guest_judges_tokens() {
     if !here(&["python3"]) {
         return;
     }
-    let module = Path::new(env!("CARGO_TARGET_TMPDIR")).join("judges-tokens.wasm");
-    fs::write(&module, Kit::of_crate(support::root().join("tests/says")).component()).expect("it can be written");
+    let module = support::says();
     let plugin = format!(
         "[[plugin]]\nname = \"tokens\"\nmodule = {module:?}\nconfig = {{ auth = \"knows tim ya29.vF9dft4\" }}\n\
          grants = [\"accept-recipients\", \"take-messages\", \"overturn-denials\", \"credentials\"]\n"

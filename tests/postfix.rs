@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use peers::authority::Authority;
 use peers::client::Client;
 use peers::maildir::{self, assert_same, messages, wait_for};
 use peers::nsd::Nsd;
@@ -164,14 +165,9 @@ const ZONE: &str = "@ MX 10 away\n@ MX 10 gone\n@ MX 20 mx\naway A 127.0.0.2\nmx
 
 /// A certificate for this name, by an authority of the story's own: the authority's file, and a line of `main.cf`.
 fn certified(dir: &Path, name: &str) -> (String, String) {
-    let authority_key = rcgen::KeyPair::generate().expect("a key can be made");
-    let mut of_authority = rcgen::CertificateParams::default();
-    of_authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority = of_authority.self_signed(&authority_key).expect("a certificate can be made");
-    let issuer = rcgen::Issuer::new(of_authority, authority_key);
-    let key = rcgen::KeyPair::generate().expect("a key can be made");
-    let certificate = rcgen::CertificateParams::new([name.to_owned()]).expect("it is a name").signed_by(&key, &issuer);
-    let chain = key.serialize_pem() + &certificate.expect("a certificate can be made").pem();
+    let authority = Authority::new();
+    let certificate = authority.certify(&[name]);
+    let chain = certificate.key + &certificate.chain;
     let (ca, file) = (dir.join("ca.pem"), dir.join("chain.pem"));
     fs::write(&ca, authority.pem()).expect("the directory is ours");
     fs::write(&file, chain).expect("the directory is ours");

@@ -95,6 +95,13 @@ impl Ledger {
         self.entries.lock().expect("nobody panics with it").get_mut(id).expect("it was drawn").fate = fate;
     }
 
+    /// Every message that may have come to the server, and its recipients; whether it was acknowledged.
+    pub(crate) fn sent(&self) -> Vec<(String, Vec<&'static str>, bool)> {
+        let entries = self.entries.lock().expect("nobody panics with it");
+        let sent = entries.values().filter(|entry| entry.fate != Fate::NotSent);
+        sent.map(|entry| (entry.id.clone(), entry.recipients.clone(), entry.fate == Fate::Acknowledged)).collect()
+    }
+
     /// Copies that must arrive in all: one for each recipient of each acknowledged message.
     pub(crate) fn owed(&self) -> BTreeMap<String, usize> {
         let entries = self.entries.lock().expect("nobody panics with it");

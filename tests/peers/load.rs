@@ -67,6 +67,18 @@ impl Load {
         assert!(refusals.is_empty(), "refused: {refusals:?}");
         Settled(self.shared)
     }
+
+    /// Likewise, where the server may put messages off, and says how many it has.
+    ///
+    /// # Panics
+    /// When a message was refused for good.
+    pub(crate) fn finish_put_off(self) -> (Settled, usize) {
+        self.shared.done.store(true, Ordering::SeqCst);
+        self.clients.into_iter().for_each(|client| client.join().expect("a client does not panic"));
+        let refusals = std::mem::take(&mut *self.shared.refusals.lock().expect("nobody panics with it"));
+        assert!(refusals.keys().all(|reply| reply.starts_with('4')), "refused: {refusals:?}");
+        (Settled(self.shared), refusals.values().sum())
+    }
 }
 
 /// A load that is over.

@@ -1,14 +1,19 @@
 //! Clients, servers and mailboxes that the stories put around the built binary.
 #![allow(dead_code, reason = "each story is a crate of its own and uses a part")]
 
+pub(crate) mod apart;
+pub(crate) mod authority;
 pub(crate) mod clamd;
 pub(crate) mod client;
 pub(crate) mod haproxy;
 pub(crate) mod ledger;
 pub(crate) mod load;
+pub(crate) mod loopback;
 pub(crate) mod maildir;
+pub(crate) mod neighbour;
 pub(crate) mod next_hop;
 pub(crate) mod nsd;
+pub(crate) mod pebble;
 pub(crate) mod postfix;
 pub(crate) mod programs;
 pub(crate) mod random;

@@ -128,7 +128,7 @@ impl Postfix {
         let (postfix, nobody) = (owner("postfix"), owner("nobody"));
         chown(&self.home.path().join("data"), postfix);
         chown(&self.home.path().join("maildir"), nobody);
-        let main = main_cf(self.home.path(), role, nobody) + more;
+        let main = each_once(&(main_cf(self.home.path(), role, nobody) + more));
         fs::write(self.home.path().join("etc/main.cf"), main).expect("the directory is ours");
         fs::write(self.home.path().join("etc/master.cf"), master_cf(self.port)).expect("the directory is ours");
     }
@@ -139,7 +139,8 @@ impl Drop for Postfix {
     fn drop(&mut self) {
         self.stop();
         if std::thread::panicking() {
-            eprintln!("--- Postfix's log ---\n{}", self.log());
+            let start = fs::read_to_string(self.home.path().join("start.log")).unwrap_or_default();
+            eprintln!("--- Postfix's log ---\n{}{start}", self.log());
         }
     }
 }
@@ -162,6 +163,15 @@ fn chown(path: &Path, (user, group): Owner) {
 fn files(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()
+}
+
+/// The lines without those that a later one replaces. Postfix warns of each as often as it reads the file, and waits for ever when its
+/// master warns more than the socket of its log takes before anybody reads there.
+fn each_once(main: &str) -> String {
+    let key = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+    let lines: Vec<_> = main.lines().collect();
+    let last = |at: usize| lines[at + 1..].iter().all(|later| key(later) != key(lines[at]));
+    (0..lines.len()).filter(|at| last(*at)).map(|at| format!("{}\n", lines[at])).collect()
 }
 
 fn main_cf(home: &Path, role: &Role, (user, group): Owner) -> String {

@@ -8,9 +8,12 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
+use wasmail_plugin_build::{BuildError, Built};
+use wasmail_testkit::Kit;
 
 /// For the server to start, to drain, to die. Compiling the plugins on a busy machine takes the most of it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -263,6 +266,48 @@ fn wait<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
             return found;
         }
         std::thread::sleep(GLANCE);
+    }
+}
+
+/// The guest of `tests/says` as a file.
+pub(crate) fn says() -> PathBuf {
+    guest("says")
+}
+
+/// A guest of `tests` as a file. Stories run side by side, and nobody may read half of it.
+pub(crate) fn guest(name: &str) -> PathBuf {
+    static WRITING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = WRITING.lock();
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let module = dir.join(format!("{name}.wasm"));
+    let component = Kit::of_crate(root().join("tests").join(name)).component();
+    let guest = NamedTempFile::new_in(dir).expect("there is room for a guest");
+    fs::write(guest.path(), component).expect("it can be written");
+    guest.persist(&module).expect("it can be put in its place");
+    module
+}
+
+/// Set where every compiler of every run must be there, and where the large ones must be, too.
+pub(crate) const PEERS: &str = "WASMAIL_REQUIRE_PEERS";
+pub(crate) const LANGUAGES: &str = "WASMAIL_REQUIRE_LANGUAGES";
+
+/// Whether one of these variables is set.
+pub(crate) fn is_required(by: &[&str]) -> bool {
+    by.iter().any(|variable| std::env::var_os(variable).is_some())
+}
+
+/// Builds a plugin's project. None where its compiler is not here, and not required by one of these variables.
+///
+/// # Panics
+/// When it cannot be built.
+#[allow(clippy::print_stderr, reason = "who is passed over wants to know why")]
+pub(crate) fn built(project: &Path, required: &[&str]) -> Option<Built> {
+    match wasmail_plugin_build::build(project) {
+        Err(BuildError::NoTool { what, help }) if !is_required(required) => {
+            eprintln!("passed over: {what} is not here; {help}");
+            None
+        }
+        built => Some(built.unwrap_or_else(|error| panic!("{error}"))),
     }
 }
 

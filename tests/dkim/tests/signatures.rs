@@ -73,6 +73,7 @@ fn through(message: &str, mutations: Vec<Mutation>) -> Vec<u8> {
         on_fault: FaultRule::Defer,
     };
     let config = SessionConfig {
+        srs: None,
         starttls: false,
         auth: None,
         limits: Limits::default(),
