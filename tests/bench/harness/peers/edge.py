@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..server import LOOPBACK, free_port, greets
+from .opensmtpd import OpenSmtpd
 from .postfix import Postfix
 from .sink import BACKLOG
 from .wasmail import Wasmail
@@ -73,10 +74,12 @@ class EdgePostfix(Postfix):
         return command
 
 
-def durable() -> list:
+def durable(port: int) -> list:
+    """`port` is where OpenSMTPD delivers, which cannot throw mail away: its CPU time has that in it."""
     return [
         EdgeWasmail("wasmail", "wasmail, no plugin", "synced to disk, then discarded"),
         EdgePostfix("postfix", "Postfix", "synced to disk, then discarded"),
+        OpenSmtpd(port),
     ]
 
 
@@ -86,6 +89,7 @@ def delivering(port: int) -> list:
     return [
         EdgeWasmail("wasmail", "wasmail, no plugin", promise, hop, delivery="smtp"),
         EdgePostfix("postfix", "Postfix", promise, transport=f"smtp:[{LOOPBACK}]:{port}"),
+        OpenSmtpd(port),
     ]
 
 
