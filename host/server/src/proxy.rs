@@ -1,17 +1,15 @@
-//! The PROXY protocol, versions 1 and 2 (haproxy.org, doc/proxy-protocol.txt): who the client is that a proxy speaks for.
+//! Who the client is that a proxy speaks for, read from the socket.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use proxy_header::{Error, ParseConfig, ProxyHeader};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+pub(crate) use wasmail_smtp::proxy::Proxied;
+use wasmail_smtp::proxy::{HEADER_MAX, Header, parse};
 
 /// How long a proxy may take. It knows what to say when it connects; Postfix waits as long.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Octets that a header may have. Addresses need 52 at most; version 2 adds what TLS said, and may have 64 KiB.
-const HEADER_MAX: usize = 4 * 1024;
 
 /// Why a listed peer is no client's proxy.
 #[derive(Debug, thiserror::Error)]
@@ -25,15 +23,6 @@ pub(crate) enum ProxyError {
     /// The connection is broken.
     #[error("{0}")]
     Io(#[from] io::Error),
-}
-
-/// Both ends of a connection to a proxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Proxied {
-    /// The client's.
-    pub(crate) source: SocketAddr,
-    /// The proxy's, to which the client has connected.
-    pub(crate) destination: SocketAddr,
 }
 
 /// Reads the header and nothing behind it. None when the proxy speaks for itself, as health checks do, or does not know.
@@ -55,9 +44,9 @@ async fn header(stream: &mut TcpStream) -> Result<Option<Proxied>, ProxyError> {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         let (proxied, end) = match parse(&room[..seen]) {
-            Ok((proxied, end)) => (Some(proxied), end),
-            Err(Error::BufferTooShort) if seen < HEADER_MAX => (None, seen),
-            Err(_) => return Err(ProxyError::NoHeader),
+            Header::Whole(proxied, end) => (Some(proxied), end),
+            Header::Begun => (None, seen),
+            Header::None => return Err(ProxyError::NoHeader),
         };
         stream.read_exact(&mut room[held..end]).await?;
         match proxied {
@@ -67,19 +56,9 @@ async fn header(stream: &mut TcpStream) -> Result<Option<Proxied>, ProxyError> {
     }
 }
 
-/// The header at the front of these octets, and where it ends.
-fn parse(octets: &[u8]) -> Result<(Option<Proxied>, usize), Error> {
-    let config = ParseConfig { include_tlvs: false, ..ParseConfig::default() };
-    let (header, end) = ProxyHeader::parse(octets, config)?;
-    let of =
-        |address: &proxy_header::ProxiedAddress| Proxied { source: address.source, destination: address.destination };
-    Ok((header.proxied_address().map(of), end))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
@@ -157,20 +136,5 @@ mod tests {
         let _proxy = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut stream, _) = listener.accept().await.unwrap();
         assert!(matches!(within(Duration::ZERO, &mut stream).await, Err(ProxyError::Silent)));
-    }
-
-    proptest! {
-        #[test]
-        fn any_octets_are_a_header_or_none(octets in proptest::collection::vec(any::<u8>(), 0..120), version in 0u8..3) {
-            let begin: &[u8] = match version {
-                0 => b"",
-                1 => b"PROXY TCP4 ",
-                _ => &V2[..12],
-            };
-            let octets = [begin, &octets].concat();
-            if let Ok((_, end)) = parse(&octets) {
-                prop_assert!(end <= octets.len());
-            }
-        }
     }
 }

@@ -11,6 +11,7 @@ mod fixture;
 mod limits;
 mod line;
 pub mod own;
+pub mod proxy;
 mod rehearsal;
 mod replies;
 pub mod report;
