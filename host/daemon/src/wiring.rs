@@ -103,7 +103,7 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins, outfit: &Outfi
         address: listener.address.clone(),
         socket_mode: listener.socket_mode.0,
         session: Arc::new(session),
-        chain: Arc::new(chain.with_routes(routes(settings))),
+        policy: Arc::new(chain.with_routes(routes(settings)).into()),
         reverse_dns: reverse_dns(listener.reverse_dns.unwrap_or(settings.dns.reverse)),
         tls: listener_tls(listener.tls(), outfit.tls.as_ref()),
         proxies: listener.proxies.clone(),

@@ -77,6 +77,8 @@ pub struct Handling {
     pub priority: i8,
     /// What plugins noted about it that those of delivery want to see: a JSON object, as text.
     pub notes: Option<String>,
+    /// The tenant whose mail it is; none is the operator.
+    pub tenant: Option<String>,
     /// Whether it came from somebody for whom we do not relay: where it goes on, it is forwarded, and its reverse-path is to be ours (SRS).
     pub forwarded: bool,
 }

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use wasmail_mail::Mailbox;
+
 use crate::apply::{self, Powers, apply};
-use crate::{Answer, Body, Context, Fault, Grants, Hook, Outcome, Plugin, Question, Rejected, Step, Verdict, together};
+use crate::{
+    Answer, Body, Context, Fault, Grants, Held, Hook, Outcome, Plugin, Question, Rejected, Step, Verdict, together,
+};
 
 /// The edits of parts that an answer asks for, or why they cannot be made.
 type Parts = Result<Option<apply::Prepared>, Rejected>;
@@ -39,15 +43,31 @@ pub struct Decision {
     pub verdict: Verdict,
     /// The plugin it came from.
     pub by: Option<Arc<str>>,
+    /// The tenant that the plugin is of; none is the operator.
+    pub tenant: Option<Arc<str>>,
     /// Whether it stands for an answer that a plugin failed to give.
     pub fault: bool,
+    /// Why the host has decided, before anybody was asked.
+    pub held: Option<Held>,
 }
 
 impl Decision {
     /// Nobody decided.
     #[must_use]
     pub const fn next() -> Self {
-        Self { verdict: Verdict::Next, by: None, fault: false }
+        Self { verdict: Verdict::Next, by: None, tenant: None, fault: false, held: None }
+    }
+
+    /// The host's own.
+    #[must_use]
+    pub fn host(verdict: Verdict) -> Self {
+        Self { verdict, ..Self::next() }
+    }
+
+    /// The host defers a tenant's mail.
+    #[must_use]
+    pub fn held(why: Held) -> Self {
+        Self { held: Some(why), ..Self::host(Verdict::DenySoft(None)) }
     }
 }
 
@@ -60,7 +80,12 @@ pub struct Chain {
     by_hook: [Vec<Vec<usize>>; Hook::ALL.len()],
     /// The routes that there are.
     routes: Vec<String>,
+    /// Whose plugins they are, if not the operator's: the recipients that they may add.
+    own: Option<Own>,
 }
+
+/// Whether a recipient is one of a tenant's.
+type Own = Arc<dyn Fn(&Mailbox) -> bool + Send + Sync>;
 
 impl Chain {
     /// A chain that asks these plugins in this order, those at the same time whose footprints allow it.
@@ -81,13 +106,19 @@ impl Chain {
             let wants = |at: &usize| bindings[*at].plugin.hooks().contains(hook);
             group(&bindings, (0..bindings.len()).filter(wants).collect())
         });
-        Self { bindings, by_hook, routes: Vec::new() }
+        Self { bindings, by_hook, routes: Vec::new(), own: None }
     }
 
     /// Names the routes that messages may be sent by; without any, `set-route` is a fault.
     #[must_use]
     pub fn with_routes(self, routes: Vec<String>) -> Self {
         Self { routes, ..self }
+    }
+
+    /// Makes it a tenant's: its plugins change nothing that other tenants could notice, and add no recipients but the tenant's own.
+    #[must_use]
+    pub fn of_tenant(self, own: impl Fn(&Mailbox) -> bool + Send + Sync + 'static) -> Self {
+        Self { own: Some(Arc::new(own)), ..self }
     }
 
     /// The bindings in order.
@@ -143,7 +174,11 @@ impl Chain {
         let question = Question { hook, context, body: shown.as_ref(), body_as_it_came, grants };
         let answer = binding.plugin.ask(&question).await;
         let prepared = binding.prepare(hook, context, body, &answer).await;
-        binding.judge(hook, context, answer, prepared, &self.routes)
+        binding.judge(hook, context, answer, prepared, self.limits())
+    }
+
+    fn limits(&self) -> (&[String], Option<&Own>) {
+        (&self.routes, self.own.as_ref())
     }
 
     /// Asks several at the same time and takes their answers in order.
@@ -165,7 +200,7 @@ impl Chain {
             let answers = together::ask(&waiting, &asked).await;
             for (binding, answer) in waiting.drain(..answers.len()).zip(answers) {
                 let prepared = binding.prepare(hook, context, body, &answer).await;
-                let decision = binding.judge(hook, context, answer, prepared, &self.routes);
+                let decision = binding.judge(hook, context, answer, prepared, self.limits());
                 if decision.is_some() {
                     return decision;
                 }
@@ -183,9 +218,9 @@ impl Binding {
         context: &mut Context,
         answer: Answer,
         prepared: Parts,
-        routes: &[String],
+        limits: (&[String], Option<&Own>),
     ) -> Option<Decision> {
-        let powers = Powers { grants: self.grants, routes };
+        let powers = Powers { grants: self.grants, routes: limits.0, own: limits.1.map(|own| &**own) };
         let applied = answer.outcome.and_then(|outcome| self.take(hook, context, powers, outcome, prepared));
         let (verdict, name, fault) = match applied {
             Ok(verdict) => (verdict, None, false),
@@ -197,9 +232,9 @@ impl Binding {
         };
         let step_verdict = name.unwrap_or_else(|| verdict.name());
         let plugin = Arc::clone(&self.name);
-        context.record(Step { hook, plugin, verdict: step_verdict, fault, elapsed: answer.elapsed });
+        context.record(Step { hook, tenant: None, plugin, verdict: step_verdict, fault, elapsed: answer.elapsed });
         let decides = verdict.is_decisive() && !hook.reaches_all();
-        decides.then(|| Decision { verdict, by: Some(Arc::clone(&self.name)), fault })
+        decides.then(|| Decision { by: Some(Arc::clone(&self.name)), fault, ..Decision::host(verdict) })
     }
 
     /// Prepares the edits of parts that an answer asks for.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use wasmail_mail::{Connection, Recipient, Transaction};
 use wasmail_mime::Tree;
 
+use crate::guests::{Guests, Stay};
 use crate::{AsItCame, Body, Findings, Hook, Notes, Parts, Pieces, Results, Verdict};
 
 /// Steps that a trail keeps. A transaction with a hundred recipients and eight plugins has about a thousand; the log
@@ -33,6 +34,8 @@ pub struct Context {
     pub delay: Duration,
     /// Who was asked and what they said, outside transactions.
     pub trail: Trail,
+    /// The tenants that it has had to do with.
+    pub(crate) guests: Guests,
 }
 
 impl Context {
@@ -49,6 +52,7 @@ impl Context {
             capabilities: Vec::new(),
             delay: Duration::ZERO,
             trail: Trail::default(),
+            guests: Guests::default(),
         }
     }
 
@@ -152,6 +156,8 @@ pub struct Denial {
     pub hook: Hook,
     /// The plugin that gave it.
     pub by: Arc<str>,
+    /// The tenant that the plugin is of; none is the operator.
+    pub tenant: Option<Arc<str>>,
     /// The refusal.
     pub verdict: Verdict,
 }
@@ -196,6 +202,10 @@ pub struct TransactionContext {
     pub edited: Option<Arc<Pieces>>,
     /// How many parts the hook `part` is still to be asked about; none before it is asked about the first.
     pub(crate) parts_left: Option<usize>,
+    /// Which of the stages is asked about parts.
+    pub(crate) part_stage: usize,
+    /// Whose it is.
+    pub(crate) stay: Stay,
 }
 
 impl TransactionContext {
@@ -214,7 +224,15 @@ impl TransactionContext {
             parts: Parts::default(),
             edited: None,
             parts_left: None,
+            part_stage: 0,
+            stay: Stay::default(),
         }
+    }
+
+    /// The tenant whose mail it is; none while that is not known, and where it is the operator's own.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&Arc<str>> {
+        self.stay.owner.as_ref()
     }
 }
 
@@ -223,6 +241,8 @@ impl TransactionContext {
 pub struct Step {
     /// Where it was asked.
     pub hook: Hook,
+    /// The tenant that the binding is of; none is the operator.
+    pub tenant: Option<Arc<str>>,
     /// The binding's name.
     pub plugin: Arc<str>,
     /// The verdict's name, or the fault's kind.
@@ -247,6 +267,11 @@ impl Trail {
         } else {
             self.dropped += 1;
         }
+    }
+
+    /// The steps from this one on.
+    pub(crate) fn since(&mut self, first: usize) -> &mut [Step] {
+        self.steps.get_mut(first..).unwrap_or_default()
     }
 
     /// The first steps, in order.

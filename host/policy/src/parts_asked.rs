@@ -48,7 +48,7 @@ fn next_part(context: &mut Context, tree: &Tree) -> Option<usize> {
 /// What cannot be read cannot be judged: the client is told to come back, as at a fault.
 fn unreadable(context: &Context, why: &io::Error) -> Decision {
     tracing::error!(uuid = %context.connection.uuid, %why, "failed to read a message back for its parts");
-    Decision { verdict: Verdict::DenySoft(None), by: None, fault: true }
+    Decision { fault: true, ..Decision::host(Verdict::DenySoft(None)) }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use wasmail_authentication::Signer;
-use wasmail_policy::Chain;
+use wasmail_policy::Stages;
 use wasmail_queue::Policy;
 use wasmail_smtp::SessionConfig;
 use wasmail_spool::Options;
@@ -64,7 +64,7 @@ pub struct ListenerConfig {
     /// How its sessions speak SMTP.
     pub session: Arc<SessionConfig>,
     /// Who judges.
-    pub chain: Arc<Chain>,
+    pub policy: Arc<Stages>,
     /// Whether the client's name is looked up, and whether anybody waits for it.
     pub reverse_dns: ReverseDns,
     /// Whether it speaks TLS.

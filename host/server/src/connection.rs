@@ -311,7 +311,7 @@ impl Client<'_, '_> {
             self.now = now();
             return decision;
         }
-        if !self.listener.chain.listens(hook) {
+        if !self.listener.policy.listens(hook, self.session.context()) {
             return Decision::next();
         }
         // A reply is not to wait for those who only want to know; least of all the one that says a message is ours.
@@ -319,7 +319,7 @@ impl Client<'_, '_> {
             self.session.take_output().clear();
         }
         let body = if hook.has_message() { self.receiving.body(self.house).await } else { None };
-        let decision = self.listener.chain.ask(hook, self.session.context_mut(), body.as_ref()).await;
+        let decision = self.listener.policy.ask(hook, self.session.context_mut(), body.as_ref()).await;
         let delay = std::mem::take(&mut self.session.context_mut().delay) + self.session.penalty(&decision);
         self.wait_before_reply(delay).await;
         self.now = now();
@@ -334,10 +334,10 @@ impl Client<'_, '_> {
         let verdict = match users.judge(user, password).await {
             Judgment::Right => Verdict::Accept(None),
             Judgment::Wrong => Verdict::Deny(None),
-            Judgment::Unknown if self.listener.chain.listens(Hook::Auth) => return None,
+            Judgment::Unknown if self.listener.policy.listens(Hook::Auth, self.session.context()) => return None,
             Judgment::Unknown => Verdict::Next,
         };
-        Some(Decision { verdict, by: None, fault: false })
+        Some(Decision::host(verdict))
     }
 
     /// For who is not there, or has a hash only, another stands in: nobody learns who is there.

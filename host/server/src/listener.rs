@@ -15,7 +15,7 @@ use rustix::net::{SendFlags, Shutdown};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, SockAddr, Type};
 use tokio::net::{TcpListener, UnixListener};
-use wasmail_policy::Chain;
+use wasmail_policy::Stages;
 use wasmail_smtp::SessionConfig;
 
 use crate::connection;
@@ -39,7 +39,7 @@ const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 pub(crate) struct Listener {
     pub(crate) name: String,
     pub(crate) session: Arc<SessionConfig>,
-    pub(crate) chain: Arc<Chain>,
+    pub(crate) policy: Arc<Stages>,
     pub(crate) reverse_dns: ReverseDns,
     pub(crate) relaying: bool,
     pub(crate) tls: ListenerTls,
@@ -147,12 +147,12 @@ fn bind(config: ListenerConfig, all: &[SocketAddr]) -> Result<Bound, StartError>
         StartError::Listen { name, address, source }
     };
     let (socket, address) = listen().map_err(failed)?;
-    let ListenerConfig { name, session, chain, reverse_dns, tls, users, proxies, xclient, relaying, .. } = config;
+    let ListenerConfig { name, session, policy, reverse_dns, tls, users, proxies, xclient, relaying, .. } = config;
     Ok(Bound {
         listener: Arc::new(Listener {
             name,
             session,
-            chain,
+            policy,
             reverse_dns,
             relaying,
             tls,

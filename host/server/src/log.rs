@@ -20,6 +20,7 @@ pub(crate) fn message(connection: &Connection, ended: &Ended, took: Duration) {
     tracing::info!(
         target: "wasmail::message",
         uuid = %facts.uuid,
+        tenant = ended.transaction.tenant().map(|tenant| &**tenant),
         remote = %Remote(connection),
         helo = %Helo(connection),
         from = %Escaped(&facts.reverse_path.to_string()),
@@ -146,7 +147,8 @@ impl Display for Steps<'_> {
             let space = if at > 0 { " " } else { "" };
             let (plugin, hook, verdict) = (&step.plugin, step.hook, step.verdict);
             let fault = if step.fault { "!" } else { "" };
-            write!(f, "{space}{plugin}@{hook}={verdict}{fault}/{}us", step.elapsed.as_micros())?;
+            let tenant = step.tenant.as_deref().map(|tenant| format!("{tenant}/")).unwrap_or_default();
+            write!(f, "{space}{tenant}{plugin}@{hook}={verdict}{fault}/{}us", step.elapsed.as_micros())?;
         }
         if self.0.dropped() > 0 { write!(f, " +{}", self.0.dropped()) } else { Ok(()) }
     }

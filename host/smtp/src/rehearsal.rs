@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmail_mail::{Connection, Envelope, Tls};
-use wasmail_policy::{Body, BoxFuture, Chain, Context, Hook};
+use wasmail_policy::{Body, BoxFuture, Chain, Context, Hook, Stages};
 
 use crate::{Commit, CommitFailure, Ended, Now, Session, SessionConfig, Step};
 
@@ -31,7 +31,7 @@ pub struct Message {
 /// Its futures wait for nothing but the chain, so any executor will do.
 pub struct Rehearsal {
     session: Session,
-    chain: Arc<Chain>,
+    policy: Arc<Stages>,
     now: Now,
     body: Vec<u8>,
     /// The body when it is whole, shared with the plugins that read it.
@@ -47,9 +47,15 @@ impl Rehearsal {
     /// A client that has just connected, at this moment.
     #[must_use]
     pub fn new(config: SessionConfig, chain: Arc<Chain>, connection: Connection, now: Now) -> Self {
+        Self::staged(config, Arc::new(chain.into()), connection, now)
+    }
+
+    /// The same where tenants are asked too.
+    #[must_use]
+    pub fn staged(config: SessionConfig, policy: Arc<Stages>, connection: Connection, now: Now) -> Self {
         Self {
             session: Session::new(Arc::new(config), connection, now),
-            chain,
+            policy,
             now,
             body: Vec::new(),
             whole: None,
@@ -169,7 +175,7 @@ impl Rehearsal {
             self.whole = Some(Arc::new(Memory(std::mem::take(&mut self.body))));
         }
         let body = self.whole.clone().filter(|_| hook.has_message()).map(|body| body as Arc<dyn Body>);
-        let decision = self.chain.ask(hook, self.session.context_mut(), body.as_ref()).await;
+        let decision = self.policy.ask(hook, self.session.context_mut(), body.as_ref()).await;
         let delay = std::mem::take(&mut self.session.context_mut().delay) + self.session.penalty(&decision);
         self.delayed += delay;
         self.pass(delay);

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 use wasmail_mail::{AddressError, EnhancedStatus, Reply};
-use wasmail_policy::{Hook, ReplyText, Verdict};
+use wasmail_policy::{Decision, Held, Hook, ReplyText, Verdict};
 
 use crate::command::{CommandError, peer};
 use crate::data::Refusal;
@@ -351,16 +351,29 @@ pub(crate) fn accepted(hook: Hook, text: Option<&ReplyText>) -> Option<Text> {
     text.map(|text| compose(&defaults(hook).accept, Some(text)))
 }
 
-/// A plugin's denial. None for verdicts that deny nothing, and for `disconnect`, which says nothing.
-pub(crate) fn denied(hook: Hook, verdict: &Verdict, fault: bool) -> Option<Text> {
-    let defaults = defaults(hook);
-    let (fixed, text) = match verdict {
+/// A plugin's denial, or the host's. None for verdicts that deny nothing, and for `disconnect`, which says nothing.
+pub(crate) fn denied(hook: Hook, decision: &Decision) -> Option<Text> {
+    if let Some(held) = decision.held {
+        return Some(Cow::Borrowed(held_back(held)));
+    }
+    let (defaults, fault) = (defaults(hook), decision.fault);
+    let (fixed, text) = match &decision.verdict {
         Verdict::Deny(text) | Verdict::DenyDisconnect(text) => (defaults.deny, text),
         Verdict::DenySoft(text) | Verdict::DenySoftDisconnect(text) => (defaults.deny_soft, text),
         Verdict::Next | Verdict::Accept(_) | Verdict::Disconnect | Verdict::ReadAs(_) => return None,
     };
     let soft = fixed.code < 500;
     Some(if fault { faulty(hook, soft) } else { compose(&fixed, text.as_ref()) })
+}
+
+/// Mail of a tenant that the host defers. The client learns when to come back, and nothing of who is served here.
+const fn held_back(why: Held) -> &'static str {
+    match why {
+        Held::OtherTenant => "452 4.5.3 Send to this recipient in a transaction of its own\r\n",
+        Held::Suspended => "450 4.2.1 Mail for this recipient is held back for now; come back later\r\n",
+        Held::OverQuota => "450 4.7.0 More mail than this recipient's domain takes at a time; come back later\r\n",
+        Held::OutOfOrder => "451 4.3.0 Policy is out of order; try again later\r\n",
+    }
 }
 
 /// A plugin that failed to answer: the client learns that it is our trouble, and no more.
@@ -408,7 +421,7 @@ mod tests {
             .iter()
             .filter(|hook| !hook.reaches_all() && **hook != Hook::Deny)
             .map(|hook| {
-                let code = |verdict| denied(*hook, &verdict, false).unwrap()[..3].to_owned();
+                let code = |verdict| denied(*hook, &Decision::host(verdict)).unwrap()[..3].to_owned();
                 format!("{hook} {} {}", code(Verdict::Deny(None)), code(Verdict::DenySoft(None)))
             })
             .collect();
@@ -436,7 +449,8 @@ mod tests {
 
     #[test]
     fn a_fault_is_our_trouble() {
-        let reply = |hook, verdict| denied(hook, &verdict, true).unwrap()[..9].to_owned();
+        let reply =
+            |hook, verdict| denied(hook, &Decision { fault: true, ..Decision::host(verdict) }).unwrap()[..9].to_owned();
         assert_eq!(reply(Hook::Mail, Verdict::DenySoft(None)), "451 4.3.0");
         assert_eq!(reply(Hook::Mail, Verdict::Deny(None)), "550 5.3.0");
         assert_eq!(reply(Hook::Connect, Verdict::DenySoft(None)), "421 4.3.0");
@@ -449,9 +463,9 @@ mod tests {
             Some(ReplyText { code, enhanced, lines: lines.iter().map(|line| (*line).to_owned()).collect() })
         };
         let deny = Verdict::Deny(text(Some(554), EnhancedStatus::new(5, 1, 8), &["one", "two"]));
-        assert_eq!(denied(Hook::Mail, &deny, false).unwrap(), "554-5.1.8 one\r\n554 5.1.8 two\r\n");
+        assert_eq!(denied(Hook::Mail, &Decision::host(deny)).unwrap(), "554-5.1.8 one\r\n554 5.1.8 two\r\n");
         let only_code = Verdict::DenySoft(text(Some(452), None, &[]));
-        assert_eq!(denied(Hook::Rcpt, &only_code, false).unwrap(), "452 4.7.1 Recipient denied for now\r\n");
+        assert_eq!(denied(Hook::Rcpt, &Decision::host(only_code)).unwrap(), "452 4.7.1 Recipient denied for now\r\n");
         assert_eq!(
             greeting("mx", Kind::Smtp, text(None, None, &["hello", "there"]).as_ref()),
             "220-mx hello\r\n220 there\r\n"
@@ -462,6 +476,9 @@ mod tests {
     #[test]
     fn a_text_that_cannot_go_onto_the_wire_is_not_sent() {
         let text = ReplyText { code: None, enhanced: None, lines: vec!["no\r\n250 yes".to_owned()] };
-        assert_eq!(denied(Hook::Mail, &Verdict::Deny(Some(text)), false).unwrap(), "550 5.7.1 Sender denied\r\n");
+        assert_eq!(
+            denied(Hook::Mail, &Decision::host(Verdict::Deny(Some(text)))).unwrap(),
+            "550 5.7.1 Sender denied\r\n"
+        );
     }
 }

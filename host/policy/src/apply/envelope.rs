@@ -68,9 +68,13 @@ impl Draft<'_> {
         }
     }
 
-    /// A recipient that is not ASCII needs a transaction with SMTPUTF8 (RFC 6531 §3.5).
+    /// A recipient that is not ASCII needs a transaction with SMTPUTF8 (RFC 6531 §3.5). A tenant's plugin adds none but its own.
     fn check_path(&self, path: ForwardPath) -> Result<ForwardPath, Why> {
-        let ascii = path.mailbox().is_none_or(wasmail_mail::Mailbox::is_ascii);
+        let own = |own: &(dyn Fn(&Mailbox) -> bool + Send + Sync)| path.mailbox().is_some_and(own);
+        if !self.powers.own.is_none_or(own) {
+            return Err(Why::NotOwn);
+        }
+        let ascii = path.mailbox().is_none_or(Mailbox::is_ascii);
         if ascii || self.transaction()?.facts.smtputf8 { Ok(path) } else { Err(Why::EightBit) }
     }
 
@@ -91,8 +95,8 @@ impl Draft<'_> {
         let handling = self.handling(Grant::Route)?;
         handling.route = route.map(str::to_owned);
         match route {
-            Some(name) if !self.routes.iter().any(|known| known == name) => {
-                Err(Why::NoSuchRoute(self.routes.join(", ")))
+            Some(name) if !self.powers.routes.iter().any(|known| known == name) => {
+                Err(Why::NoSuchRoute(self.powers.routes.join(", ")))
             }
             _ => Ok(()),
         }

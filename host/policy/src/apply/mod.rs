@@ -13,7 +13,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmail_mail::{Domain, Handling, HeaderSection, Recipient, ReversePath};
+use wasmail_mail::{Domain, Handling, HeaderSection, Mailbox, Recipient, ReversePath};
 
 use crate::capability::{self, CAPABILITIES_MAX};
 use crate::{
@@ -34,6 +34,8 @@ pub(crate) struct Powers<'a> {
     pub(crate) grants: Grants,
     /// The routes that there are.
     pub(crate) routes: &'a [String],
+    /// For a tenant's plugin: whether a recipient is the tenant's.
+    pub(crate) own: Option<&'a (dyn Fn(&Mailbox) -> bool + Send + Sync)>,
 }
 
 /// Checks an outcome and applies it. On an error the context is as it was.
@@ -52,7 +54,7 @@ pub(crate) fn apply(
     if outcome.mutations.len() > MUTATIONS_MAX {
         return Err(Rejected::TooMany);
     }
-    let mut draft = Draft { context, plugin, grants, routes: powers.routes, hook, changes: Changes::default() };
+    let mut draft = Draft { context, plugin, grants, powers, hook, changes: Changes::default() };
     for (at, mutation) in outcome.mutations.iter().enumerate() {
         draft.apply(mutation).map_err(|why| Rejected::Mutation { at, name: mutation.name(), why })?;
     }
@@ -158,7 +160,7 @@ struct Draft<'a> {
     context: &'a Context,
     plugin: &'a str,
     grants: Grants,
-    routes: &'a [String],
+    powers: Powers<'a>,
     hook: Hook,
     changes: Changes,
 }
@@ -239,9 +241,15 @@ impl Draft<'_> {
     }
 
     fn set_remote_host(&mut self, host: Option<&str>) -> Result<(), Why> {
+        self.needs_whole_connection()?;
         let host = host.map(Domain::parse).transpose()?;
         self.changes.remote_host = Some(host.map(|host| host.to_string()));
         Ok(())
+    }
+
+    /// The next transaction of the connection may be another tenant's.
+    fn needs_whole_connection(&self) -> Result<(), Why> {
+        if self.powers.own.is_some() { Err(Why::OthersToo) } else { Ok(()) }
     }
 
     /// What has been answered cannot be changed any more.
@@ -267,6 +275,7 @@ impl Draft<'_> {
     }
 
     fn add_capability(&mut self, line: &str) -> Result<(), Why> {
+        self.needs_whole_connection()?;
         if self.hook != Hook::Capabilities {
             return Err(Why::NoCapabilities);
         }

@@ -59,6 +59,8 @@ pub enum Why {
     TooManyParameters,
     ParameterTwice,
     NoSuchRoute(String),
+    NotOwn,
+    OthersToo,
     Reason,
     TooManySkips,
     ControlCharacter,
@@ -77,6 +79,10 @@ pub enum Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotOwn => f.write_str("the recipient's domain is not the tenant's own"),
+            Self::OthersToo => {
+                f.write_str("the connection may bring other tenants' mail too; only the operator's plugins may do this")
+            }
             Self::NotGranted(grant) => write!(f, "needs the grant `{grant}`"),
             Self::Undeclared(what) => what.fmt(f),
             Self::NoTransaction => f.write_str("there is no transaction at this hook"),

@@ -20,7 +20,7 @@ fn recipient(path: &str) -> Recipient {
 fn powers(grants: Grants) -> Powers<'static> {
     static ROUTES: std::sync::LazyLock<Vec<String>> =
         std::sync::LazyLock::new(|| vec!["archive".into(), "gateway".into()]);
-    Powers { grants, routes: &ROUTES }
+    Powers { grants, routes: &ROUTES, own: None }
 }
 
 fn all_grants() -> Grants {

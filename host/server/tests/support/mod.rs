@@ -159,7 +159,7 @@ impl Home {
             address: address.into(),
             socket_mode: 0o660,
             session,
-            chain: Arc::new(Chain::new(plugins).with_routes(names)),
+            policy: Arc::new(Chain::new(plugins).with_routes(names).into()),
             reverse_dns,
             tls: tls.map_or(ListenerTls::Off, ListenerTls::StartTls),
             users: None,

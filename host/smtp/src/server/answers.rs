@@ -231,7 +231,8 @@ impl Session {
     fn objected(&mut self, hook: Hook, decision: Decision) {
         match &decision.by {
             Some(by) if !decision.fault && !matches!(decision.verdict, Verdict::Disconnect) => {
-                let denial = Denial { hook, by: by.clone(), verdict: decision.verdict.clone() };
+                let (by, tenant) = (by.clone(), decision.tenant.clone());
+                let denial = Denial { hook, by, tenant, verdict: decision.verdict.clone() };
                 self.pending.denial = Some((hook, decision));
                 self.ask_about(Hook::Deny, Subject::Denial(denial));
             }
@@ -254,7 +255,7 @@ impl Session {
         let verdict = &decision.verdict;
         let soft = matches!(verdict, Verdict::DenySoft(_) | Verdict::DenySoftDisconnect(_));
         let fate = if soft { Fate::Deferred } else { Fate::Rejected };
-        if let Some(reply) = replies::denied(hook, verdict, decision.fault) {
+        if let Some(reply) = replies::denied(hook, decision) {
             match hook.has_message() || hook == Hook::MaxDataExceeded {
                 true => self.answer_message(&reply),
                 false => self.say(&reply),

@@ -356,6 +356,7 @@ impl Session {
         }
         header.extend_from_slice(b"\r\n");
         let mut envelope = facts.envelope();
+        envelope.handling.tenant = transaction.tenant().map(|tenant| tenant.to_string());
         envelope.handling.forwarded = self.config.srs.is_some() && !facts.relaying;
         Step::Commit(Box::new(Commit { header, envelope, ours: facts.relaying }))
     }

@@ -18,7 +18,7 @@ fn feed(session: &mut Session, octets: &[u8], mut each: impl FnMut(&Session, &St
         match step {
             Step::Read | Step::Close => return,
             Step::Ask(Hook::Rcpt) => {
-                session.answer(Decision { verdict: Verdict::Accept(None), by: None, fault: false }, now);
+                session.answer(Decision::host(Verdict::Accept(None)), now);
             }
             Step::Ask(_) => session.answer(Decision::next(), now),
             Step::Commit(_) => session.committed(Ok("id".into()), now),

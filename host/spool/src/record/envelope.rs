@@ -26,6 +26,8 @@ pub(super) struct EnvelopeDto {
     priority: i8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     notes: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     forwarded: bool,
 }
@@ -51,6 +53,7 @@ impl From<&Envelope> for EnvelopeDto {
             not_before: envelope.handling.not_before.map(millis),
             priority: envelope.handling.priority,
             notes: envelope.handling.notes.clone(),
+            tenant: envelope.handling.tenant.clone(),
             forwarded: envelope.handling.forwarded,
         }
     }
@@ -96,6 +99,7 @@ impl TryFrom<EnvelopeDto> for Envelope {
                 not_before: dto.not_before.map(|time| UNIX_EPOCH + Duration::from_millis(time)),
                 priority: dto.priority,
                 notes: dto.notes,
+                tenant: dto.tenant,
                 forwarded: dto.forwarded,
             },
         })
@@ -140,6 +144,7 @@ pub(super) fn sample() -> Envelope {
             not_before: Some(UNIX_EPOCH + Duration::from_millis(1_795_000_000_123)),
             priority: -9,
             notes: Some("{\"a\":1}".to_owned()),
+            tenant: Some("acme".into()),
             forwarded: true,
         },
     }
