@@ -166,7 +166,7 @@ impl Chain {
         context: &mut Context,
         body: Option<&Arc<dyn Body>>,
     ) -> Option<Decision> {
-        if context.skips(&binding.name) {
+        if !binding.is_asked(context) {
             return None;
         }
         let shown = context.body(body);
@@ -190,7 +190,7 @@ impl Chain {
         body: Option<&Arc<dyn Body>>,
     ) -> Option<Decision> {
         let members = group.iter().map(|at| &self.bindings[*at]);
-        let mut waiting: Vec<&Binding> = members.filter(|binding| !context.skips(&binding.name)).collect();
+        let mut waiting: Vec<&Binding> = members.filter(|binding| binding.is_asked(context)).collect();
         // Once round is enough but when an answer that seemed to decide could not be applied and its binding's faults
         // are skipped: then those after it have been left waiting.
         while !waiting.is_empty() {
@@ -211,6 +211,10 @@ impl Chain {
 }
 
 impl Binding {
+    fn is_asked(&self, context: &Context) -> bool {
+        !context.skips(&self.name) && self.plugin.wants(context)
+    }
+
     /// Applies an answer. Returns the decision, if it is one.
     fn judge(
         &self,
@@ -232,7 +236,9 @@ impl Binding {
         };
         let step_verdict = name.unwrap_or_else(|| verdict.name());
         let plugin = Arc::clone(&self.name);
-        context.record(Step { hook, tenant: None, plugin, verdict: step_verdict, fault, elapsed: answer.elapsed });
+        let step = Step { hook, tenant: None, plugin, verdict: step_verdict, fault, elapsed: answer.elapsed };
+        self.plugin.heard(&step);
+        context.record(step);
         let decides = verdict.is_decisive() && !hook.reaches_all();
         decides.then(|| Decision { by: Some(Arc::clone(&self.name)), fault, ..Decision::host(verdict) })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    Context, Credentials, Fault, Footprint, Grant, Grants, Hook, HookSet, Mutation, Subject, Verdict, outbound,
+    Context, Credentials, Fault, Footprint, Grant, Grants, Hook, HookSet, Mutation, Step, Subject, Verdict, outbound,
 };
 
 /// A future in a box, as every call of a plugin is.
@@ -90,6 +90,14 @@ pub trait Plugin: Send + Sync {
     fn footprint(&self) -> Option<&Footprint> {
         None
     }
+
+    /// Whether it is to be asked as things stand, at one of its hooks.
+    fn wants(&self, _: &Context) -> bool {
+        true
+    }
+
+    /// Hears what became of an answer of its own: it may have been refused.
+    fn heard(&self, _: &Step) {}
 
     /// Puts a question to it.
     fn ask<'a>(&'a self, question: &'a Question<'a>) -> BoxFuture<'a, Answer>;

@@ -14,10 +14,13 @@ use wasmail_policy::{
 };
 use wasmail_smtp::Rehearsal;
 
+/// What a tenant of this name has.
+type ByName<T> = Box<dyn Fn(&str) -> T + Send + Sync>;
+
 /// Tenants whose domains are their names under `.test`. What each one's plugins are is made anew at each entrance.
 struct Town {
-    chain: Box<dyn Fn(&str) -> Vec<Binding> + Send + Sync>,
-    meter: Box<dyn Fn(&str) -> Box<dyn Meter> + Send + Sync>,
+    chain: ByName<Vec<Binding>>,
+    meter: ByName<Box<dyn Meter>>,
     user: Option<&'static str>,
 }
 

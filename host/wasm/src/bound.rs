@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -91,6 +91,12 @@ impl Bound {
     #[must_use]
     pub fn info(&self) -> &Info {
         self.component.info()
+    }
+
+    /// How long its guests ran in all, host calls included, on whatever thread; what they waited is not in it.
+    #[must_use]
+    pub fn spent(&self) -> Duration {
+        self.pace.spent()
     }
 
     /// The instance that shows whether the configuration is taken.

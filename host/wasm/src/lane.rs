@@ -12,7 +12,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -57,11 +57,20 @@ pub(crate) struct Pace {
     own: Arc<Semaphore>,
     /// What its calls took of late, on average, in microseconds.
     usual: Arc<AtomicU32>,
+    /// Nanoseconds that its guests ran in all.
+    spent: Arc<AtomicU64>,
+}
+
+impl Pace {
+    /// How long its guests ran in all, host calls included; what they waited is not.
+    pub(crate) fn spent(&self) -> Duration {
+        Duration::from_nanos(self.spent.load(Ordering::Relaxed))
+    }
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { own: Arc::new(Semaphore::new((places() / SHARE).max(1))), usual: Arc::default() }
+        Self { own: Arc::new(Semaphore::new((places() / SHARE).max(1))), usual: Arc::default(), spent: Arc::default() }
     }
 }
 
@@ -107,7 +116,7 @@ impl Turn {
             } else {
                 call.as_mut().poll(context)
             };
-            self.held.lock().place = None;
+            self.pause();
             polled
         });
         let done = done.await;
@@ -152,6 +161,14 @@ impl Turn {
         held.place = held.next.take();
         held.since = Instant::now();
         held.place.is_some()
+    }
+
+    /// The guest runs no more, for now or for good.
+    fn pause(&self) {
+        let mut held = self.held.lock();
+        held.place = None;
+        let ran = u64::try_from(held.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.pace.spent.fetch_add(ran, Ordering::Relaxed);
     }
 
     /// Counts a call that is over.
