@@ -29,6 +29,7 @@ macro_rules! dialogues {
 
 dialogues! {
     access: "access",
+    aliases: "aliases",
     clamd: "clamd",
     dnsbl: "dnsbl",
     early_talker: "early-talker",
