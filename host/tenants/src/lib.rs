@@ -8,6 +8,7 @@ mod model;
 mod name;
 mod quotas;
 mod registry;
+mod usage;
 
 pub use change::{Author, Change, Refusal, What};
 pub use model::{
@@ -16,3 +17,4 @@ pub use model::{
 pub use name::{BadName, BindingName, DomainName, ModuleHash, SecretName, TenantName, TokenId};
 pub use quotas::Quotas;
 pub use registry::{BoxFuture, Failure, Page, Registry, Roster};
+pub use usage::{Over, Running, Usage, Used};
