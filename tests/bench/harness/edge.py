@@ -58,7 +58,7 @@ def main() -> int:
 
 def run(options: argparse.Namespace, work: Path) -> int:
     wanted = options.only.split(",") if options.only else ["durable", "delivery", "tls", "queue"]
-    rows = edge.durable(0)
+    rows = edge.durable()
     for peer in rows:
         if reason := peer.missing():
             print(f"tests/bench/edge: {reason}", file=sys.stderr)
@@ -67,9 +67,8 @@ def run(options: argparse.Namespace, work: Path) -> int:
     samples = {}
     plain = Load("1 KB", 1024, 20)
     if "durable" in wanted:
-        with edge.sink() as port:
-            for kind in (plain, Load("1 KB", 1024, 20, keep_connections=True)):
-                samples[f"intake: {kind.title()}"] = in_turns(options, work, edge.durable(port), kind)
+        for kind in (plain, Load("1 KB", 1024, 20, keep_connections=True)):
+            samples[f"intake: {kind.title()}"] = in_turns(options, work, edge.durable(kind.keep_connections), kind)
     if "delivery" in wanted:
         with edge.sink() as port:
             samples[f"delivery: {plain.title()}"] = in_turns(options, work, edge.delivering(port), plain)

@@ -74,13 +74,14 @@ class EdgePostfix(Postfix):
         return command
 
 
-def durable(port: int) -> list:
-    """`port` is where OpenSMTPD delivers, which cannot throw mail away: its CPU time has that in it."""
-    return [
+def durable(kept: bool = True) -> list:
+    """OpenSMTPD only over `kept` connections: it begins each one with a look-up that takes seconds where there is no name server."""
+    peers = [
         EdgeWasmail("wasmail", "wasmail, no plugin", "synced to disk, then discarded"),
         EdgePostfix("postfix", "Postfix", "synced to disk, then discarded"),
-        OpenSmtpd(port),
+        OpenSmtpd(),
     ]
+    return peers if kept else peers[:-1]
 
 
 def delivering(port: int) -> list:
@@ -89,7 +90,6 @@ def delivering(port: int) -> list:
     return [
         EdgeWasmail("wasmail", "wasmail, no plugin", promise, hop, delivery="smtp"),
         EdgePostfix("postfix", "Postfix", promise, transport=f"smtp:[{LOOPBACK}]:{port}"),
-        OpenSmtpd(port),
     ]
 
 
