@@ -156,7 +156,7 @@ impl Rollout {
 }
 
 /// What becomes of a question that a plugin fails to answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultRule {
     /// The client comes back later.
