@@ -210,3 +210,52 @@ pub enum Refusal {
     #[error("{0}")]
     Invalid(String),
 }
+
+impl Change {
+    /// Whose things it changes; none for those of nobody.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&TenantName> {
+        match self {
+            Self::AddTenant { tenant, .. }
+            | Self::AlterTenant { tenant, .. }
+            | Self::RemoveTenant { tenant }
+            | Self::AddDomain { tenant, .. }
+            | Self::RemoveDomain { tenant, .. }
+            | Self::RemoveModule { tenant, .. }
+            | Self::AlterBinding { tenant, .. }
+            | Self::Activate { tenant, .. }
+            | Self::RollBack { tenant, .. }
+            | Self::RollOut { tenant, .. }
+            | Self::RemoveBinding { tenant, .. }
+            | Self::SetSecret { tenant, .. }
+            | Self::RemoveSecret { tenant, .. } => Some(tenant),
+            Self::AddModule { module } => Some(&module.tenant),
+            Self::AddBinding { binding } => Some(&binding.tenant),
+            Self::AddToken { .. } | Self::RevokeToken { .. } => None,
+        }
+    }
+
+    /// The name in the audit log.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::AddTenant { .. } => "tenant.add",
+            Self::AlterTenant { .. } => "tenant.alter",
+            Self::RemoveTenant { .. } => "tenant.remove",
+            Self::AddDomain { .. } => "domain.add",
+            Self::RemoveDomain { .. } => "domain.remove",
+            Self::AddModule { .. } => "module.add",
+            Self::RemoveModule { .. } => "module.remove",
+            Self::AddBinding { .. } => "binding.add",
+            Self::AlterBinding { .. } => "binding.alter",
+            Self::Activate { .. } => "binding.activate",
+            Self::RollBack { .. } => "binding.roll-back",
+            Self::RollOut { .. } => "binding.roll-out",
+            Self::RemoveBinding { .. } => "binding.remove",
+            Self::SetSecret { .. } => "secret.set",
+            Self::RemoveSecret { .. } => "secret.remove",
+            Self::AddToken { .. } => "token.add",
+            Self::RevokeToken { .. } => "token.revoke",
+        }
+    }
+}

@@ -4,17 +4,25 @@
 //! answers questions. Nothing here knows a socket or a clock: the time comes with the [`Author`].
 
 mod change;
+mod directory;
+mod embedded;
 mod model;
+mod modules;
 mod name;
 mod quotas;
 mod registry;
+mod token;
 mod usage;
 
 pub use change::{Author, Change, Refusal, What};
+pub use directory::Directory;
+pub use embedded::{Embedded, OpenError};
 pub use model::{
-    Audited, Binding, Domain, FaultRule, Metadata, Module, NewToken, Rollout, Scope, Secret, Tenant, Token, Version,
+    Audited, Binding, Domain, FaultRule, Metadata, Module, Rollout, Scope, Secret, Tenant, Token, Version,
 };
+pub use modules::{Draft, Modules, StoreError};
 pub use name::{BadName, BindingName, DomainName, ModuleHash, SecretName, TenantName, TokenId};
 pub use quotas::Quotas;
 pub use registry::{BoxFuture, Failure, Page, Registry, Roster};
+pub use token::{NewToken, token_id};
 pub use usage::{Over, Running, Usage, Used};

@@ -105,6 +105,14 @@ pub struct Binding {
     pub on_fault: FaultRule,
 }
 
+impl Binding {
+    /// All modules that it needs: what runs, what it can go back to, what it tries.
+    pub fn modules(&self) -> impl Iterator<Item = &ModuleHash> {
+        let tried = self.rollout.as_ref().map(Rollout::candidate);
+        std::iter::once(&self.active).chain(&self.previous).chain(tried).map(|version| &version.module)
+    }
+}
+
 /// A module with its configuration: what is switched, and switched back, as one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -137,8 +145,18 @@ pub enum Rollout {
     },
 }
 
+impl Rollout {
+    /// The version that is tried.
+    #[must_use]
+    pub const fn candidate(&self) -> &Version {
+        match self {
+            Self::Shadow { candidate } | Self::Share { candidate, .. } => candidate,
+        }
+    }
+}
+
 /// What becomes of a question that a plugin fails to answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultRule {
     /// The client comes back later.
@@ -194,15 +212,6 @@ pub struct Token {
     pub created: u64,
     /// Until when it is good; none for as long as it is not revoked.
     pub expires: Option<u64>,
-}
-
-/// A token that was just made, with what its bearer shows; that is never seen again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewToken {
-    /// What is kept.
-    pub token: Token,
-    /// `wml_`, its id, `_` and 43 characters of base64url: 256 random bits.
-    pub secret: String,
 }
 
 /// A line of the audit log.

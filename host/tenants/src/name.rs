@@ -23,7 +23,8 @@ pub struct BadName {
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident, $kind:literal, $check:path;)*) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+        #[schemars(with = "String")]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(Arc<str>);
 

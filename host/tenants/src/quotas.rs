@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What a tenant may use. Who is over one of them is deferred, alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Quotas {
     /// Messages that are accepted in a minute.
