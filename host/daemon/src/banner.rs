@@ -8,25 +8,43 @@ use wasmail_server::Address;
 
 use crate::config::{DeliveryKind, MaildirLayout, Settings};
 use crate::out::plain;
+use crate::paths;
 use crate::plugins::{LoadedPlugin, Plugins};
 use crate::wiring::SOFTWARE;
 
 /// The last line of it, for whoever waits until the server listens.
 const READY: &str = "ready";
 
+/// Where else somebody listens.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// For challenges of an ACME server.
+    pub(crate) acme: Option<SocketAddr>,
+    /// For the API.
+    pub(crate) api: Option<SocketAddr>,
+}
+
 /// The banner, several lines.
 pub(crate) fn text(
     settings: &Settings,
     plugins: &Plugins,
     addresses: &[Address],
-    acme: Option<SocketAddr>,
+    extra: &Extra,
     file: Option<&Path>,
 ) -> String {
     let mut text = format!("{SOFTWARE}, {}\n\n", source(file));
     for (listener, address) in settings.listener.iter().zip(addresses) {
         let _ = writeln!(text, "listening on {address} ({})", listener.name);
     }
-    if let Some(address) = acme {
+    if let Some(address) = extra.api {
+        let scheme = if settings.api.certificate.is_some() { "https" } else { "http" };
+        let _ = writeln!(
+            text,
+            "the API answers on {scheme}://{address}/v1, a token is in {}",
+            absolute(&paths::api_token(settings))
+        );
+    }
+    if let Some(address) = extra.acme {
         let names = settings.acme.names(&settings.server.hostname);
         let firsts: Vec<_> = names.iter().filter_map(|names| names.first()).map(String::as_str).collect();
         let directory = plain(&settings.acme.directory);

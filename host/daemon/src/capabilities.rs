@@ -14,6 +14,7 @@ use wasmail_services::{Capabilities, Failure, dns, geo, http, kv, mail_auth, tcp
 use wasmail_smtp::own::Wish;
 
 use crate::config::{KeyPath, Mistakes, Plugin, Settings};
+use crate::hosting;
 
 /// Where a secret may be.
 const WHERE: &str = "expected \"file:PATH\" or \"env:VARIABLE\"";
@@ -132,8 +133,10 @@ fn octets(place: &str, base: &Path) -> Result<Vec<u8>, String> {
     Ok(value.into_encoded_bytes())
 }
 
+/// Tenants come when they like.
 fn anybody_has(settings: &Settings, grant: Grant) -> bool {
-    settings.plugin.iter().any(|plugin| plugin.enabled && has(plugin, grant))
+    let tenants = settings.api.listen.is_some() && hosting::GRANTS.contains(&grant);
+    tenants || settings.plugin.iter().any(|plugin| plugin.enabled && has(plugin, grant))
 }
 
 fn has(plugin: &Plugin, grant: Grant) -> bool {

@@ -24,6 +24,7 @@ pub(crate) use load::REFERENCE;
 pub(crate) use mistake::{Mistakes, Severity};
 pub(crate) use outbound::{Families, Mx, MxDomain, OutboundTls, Patience};
 pub(crate) use place::{KeyPath, Sources};
+pub(crate) use quotas::PluginKv;
 pub(crate) use settings::{
     Auth, Certificate, Chunking, DeliveryKind, Instance, LineEndings, Listener, ListenerKind, ListenerTls, Log,
     LogFormat, MaildirLayout, Mechanism, OnFault, Plugin, ReverseDns, Route, Settings, TlsVersion,
@@ -78,7 +79,8 @@ fn resolve(settings: &mut Settings, base: &Path) {
     let of_tls = settings.tls.certificates.iter_mut().flat_map(|files| [&mut files.chain, &mut files.key]);
     let of_dkim = settings.dkim.iter_mut().map(|dkim| &mut dkim.key);
     let of_acme = settings.acme.roots.iter_mut().chain(&mut settings.acme.external_account);
-    let of_files = settings.tls.client_ca.iter_mut().chain(&mut settings.srs.secrets).chain(of_acme);
+    let of_api = settings.api.certificate.iter_mut().chain(&mut settings.api.key);
+    let of_files = settings.tls.client_ca.iter_mut().chain(&mut settings.srs.secrets).chain(of_acme).chain(of_api);
     for path in of_tls.chain(of_dkim).chain(of_files) {
         *path = base.join(&*path);
     }

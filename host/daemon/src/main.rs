@@ -1,10 +1,12 @@
 //! The binary `wasmail`: command line, configuration, and the wiring of the rooms below.
 
+mod api;
 mod banner;
 mod capabilities;
 mod cli;
 mod config;
 mod dkim;
+mod hosting;
 mod lock;
 mod logs;
 mod out;

@@ -39,6 +39,16 @@ pub(crate) fn tls_reports(settings: &Settings) -> PathBuf {
     settings.server.data_dir.join("tls-reports")
 }
 
+/// Tenants and what they own.
+pub(crate) fn tenants(settings: &Settings) -> PathBuf {
+    settings.server.data_dir.join("tenants")
+}
+
+/// The operator's first token of the API.
+pub(crate) fn api_token(settings: &Settings) -> PathBuf {
+    settings.server.data_dir.join("api.token")
+}
+
 /// What plugins keep.
 pub(crate) fn kv(settings: &Settings) -> PathBuf {
     settings.server.data_dir.join("kv.redb")

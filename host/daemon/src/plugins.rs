@@ -18,6 +18,7 @@ use wasmail_wasm::{
 use crate::capabilities::Services;
 use crate::cli::compile;
 use crate::config::{self, Instance, KeyPath, Loaded, Mechanism, Mistakes, OnFault, Plugin, Settings, Size, nearest};
+use crate::hosting::Workshop;
 use crate::paths;
 use crate::wiring::Outfit;
 
@@ -30,6 +31,8 @@ pub(crate) struct Plugins {
     plugins: Vec<LoadedPlugin>,
     /// Where messages that they send go, once the server is there.
     pub(crate) outlet: Outlet,
+    /// What those of tenants are started with.
+    pub(crate) workshop: Option<Workshop>,
 }
 
 /// A plugin that can be asked.
@@ -39,6 +42,8 @@ pub(crate) struct LoadedPlugin {
     bound: Arc<Bound>,
     /// Where it stands, before the order of the list counts.
     pub(crate) priority: i8,
+    /// Whether it is asked after the plugins of tenants.
+    pub(crate) after_tenants: bool,
     grants: Grants,
     on_fault: FaultRule,
 }
@@ -122,8 +127,11 @@ pub(crate) async fn load(loaded: &mut Loaded, cache: Option<&Path>, store: Optio
     done.sort_by_key(|done| done.index);
     done.iter().for_each(|done| done.complain(loaded));
     let all = done.iter().all(|done| done.plugin.is_some());
-    let plugins =
-        Plugins { plugins: done.into_iter().filter_map(|done| done.plugin).collect(), outlet: services.outlet() };
+    let outlet = services.outlet();
+    let memory = engine_config(&settings).limits.memory;
+    let workshop = Workshop { engine, cache, services, memory };
+    let plugins = done.into_iter().filter_map(|done| done.plugin).collect();
+    let plugins = Plugins { plugins, outlet, workshop: Some(workshop) };
     if all {
         nobody_vouches(&settings, &plugins, &mut loaded.mistakes);
     }
@@ -239,6 +247,7 @@ impl Job {
             name: self.plugin.name.as_str().into(),
             bound: Arc::new(bound),
             priority: self.plugin.priority.0,
+            after_tenants: self.plugin.after_tenants,
             grants: self.grants().collect(),
             on_fault: match self.plugin.on_fault {
                 OnFault::Defer => FaultRule::Defer,

@@ -1,11 +1,13 @@
 //! `wasmail serve`: starts everything, says so, runs until told to stop.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use miette::{Diagnostic, IntoDiagnostic, Report};
 use thiserror::Error;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use wasmail_server::{AcmeRetry, Server, StartError};
 
 use crate::cli::ConfigArgs;
@@ -15,7 +17,7 @@ use crate::lock::DataDir;
 use crate::out::say;
 use crate::plugins::{self, Plugins};
 use crate::wiring::Outfit;
-use crate::{banner, capabilities, logs, paths, wiring};
+use crate::{api, banner, capabilities, logs, paths, wiring};
 
 /// Why the server does not start, with what to do about it.
 #[derive(Debug, Error, Diagnostic)]
@@ -56,7 +58,7 @@ pub(crate) fn run(args: &ConfigArgs) -> miette::Result<ExitCode> {
     let outfit = Outfit::load(&settings, true, &mut loaded.mistakes);
     config::warn(&settings, &mut loaded.mistakes);
     report(&loaded)?;
-    runtime.block_on(serve(&settings, &plugins, outfit, args))?;
+    runtime.block_on(serve(&settings, plugins, outfit, args))?;
     // What still runs are lookups and closing connections; nothing that has to be waited for.
     runtime.shutdown_background();
     drop(data_dir);
@@ -71,9 +73,12 @@ fn runtime(settings: &Settings) -> std::io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-async fn serve(settings: &Settings, plugins: &Plugins, outfit: Outfit, args: &ConfigArgs) -> miette::Result<()> {
+async fn serve(settings: &Settings, mut plugins: Plugins, mut outfit: Outfit, args: &ConfigArgs) -> miette::Result<()> {
     // Before the banner: whoever reads it may send a signal at once.
     let mut signals = Signals::listen().into_diagnostic()?;
+    let api = api::open(settings, plugins.workshop.take()).await?;
+    outfit.hosting = api.as_ref().map(|api| Arc::clone(&api.hosting));
+    let plugins = &plugins;
     let server = Server::bind(wiring::server(settings, plugins, &outfit)).map_err(explain)?;
     let mut reload = signal(SignalKind::user_defined1()).into_diagnostic()?;
     let acme = server.acme_retry();
@@ -85,7 +90,8 @@ async fn serve(settings: &Settings, plugins: &Plugins, outfit: Outfit, args: &Co
     });
     capabilities::open(&plugins.outlet, server.injector());
     let file = args.config.as_deref();
-    say!("{}", banner::text(settings, plugins, &server.addresses(), server.acme_address(), file));
+    let extra = banner::Extra { acme: server.acme_address(), api: api.as_ref().map(|api| api.address) };
+    say!("{}", banner::text(settings, plugins, &server.addresses(), &extra, file));
     let shutdown = async move {
         let name = signals.next().await;
         tracing::info!(signal = name, "stopping; a second signal stops at once");
@@ -96,7 +102,13 @@ async fn serve(settings: &Settings, plugins: &Plugins, outfit: Outfit, args: &Co
             std::process::exit(1);
         });
     };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = api.map(|api| tokio::spawn(api.serve(async { drop(stopped.await) })));
     server.run(shutdown).await;
+    drop(stop);
+    if let Some(serving) = serving {
+        let _ = serving.await;
+    }
     Ok(())
 }
 

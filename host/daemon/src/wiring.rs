@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use wasmail_policy::Chain;
+use wasmail_policy::{Chain, Stages, Tenancy};
 use wasmail_queue::{Backoff, Policy};
 use wasmail_server::{
     ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
@@ -15,7 +15,8 @@ use wasmail_smtp::{AuthConfig, SessionConfig, Srs};
 use crate::config::{
     self, Chunking, DeliveryKind, KeyPath, LineEndings, Listener, ListenerKind, Mistakes, ReverseDns, Settings,
 };
-use crate::plugins::Plugins;
+use crate::hosting::Hosting;
+use crate::plugins::{LoadedPlugin, Plugins};
 use crate::{dkim, outbound, paths, srs, tls};
 
 /// Program and version, as `Received` shows them.
@@ -31,6 +32,8 @@ pub(crate) struct Outfit {
     pub(crate) dkim: Vec<Arc<SigningKey>>,
     /// Who makes reverse-paths for forwarded mail.
     pub(crate) srs: Option<Arc<Srs>>,
+    /// Tenants, once they are there.
+    pub(crate) hosting: Option<Arc<Hosting>>,
 }
 
 impl Outfit {
@@ -43,7 +46,7 @@ impl Outfit {
         });
         outbound::check(settings, mistakes);
         let (dkim, srs) = (dkim::load(settings, mistakes), srs::load(settings, mistakes));
-        Self { tls: tls::load(settings, make, mistakes), users, dkim, srs }
+        Self { tls: tls::load(settings, make, mistakes), users, dkim, srs, hosting: None }
     }
 }
 
@@ -97,13 +100,18 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins, outfit: &Outfi
         auth: listener.auth().then(|| auth(&settings.auth)),
         srs: outfit.srs.clone(),
     };
-    let chain = Chain::new(plugins.bindings(listener.plugins.as_deref()));
+    let (after, before): (Vec<_>, Vec<_>) =
+        plugins.in_order(listener.plugins.as_deref()).into_iter().partition(|plugin| plugin.after_tenants);
+    let chain = |plugins: Vec<&LoadedPlugin>| {
+        Chain::new(plugins.into_iter().map(LoadedPlugin::binding).collect()).with_routes(routes(settings))
+    };
+    let tenancy = outfit.hosting.clone().map(|hosting| hosting as Arc<dyn Tenancy>);
     ListenerConfig {
         name: listener.name.clone(),
         address: listener.address.clone(),
         socket_mode: listener.socket_mode.0,
         session: Arc::new(session),
-        policy: Arc::new(chain.with_routes(routes(settings)).into()),
+        policy: Arc::new(Stages::new(chain(before), chain(after), tenancy)),
         reverse_dns: reverse_dns(listener.reverse_dns.unwrap_or(settings.dns.reverse)),
         tls: listener_tls(listener.tls(), outfit.tls.as_ref()),
         proxies: listener.proxies.clone(),

@@ -172,7 +172,7 @@ fn as_text(message: &Message) -> String {
     head + &lines.collect::<String>()
 }
 
-fn as_json(message: &Message) -> Value {
+pub(crate) fn as_json(message: &Message) -> Value {
     let envelope = message.envelope();
     let states = envelope.recipients.iter().zip(message.recipients());
     json!({
@@ -182,6 +182,7 @@ fn as_json(message: &Message) -> Value {
         "size": size(message),
         "from": envelope.reverse_path.to_string(),
         "route": envelope.handling.route,
+        "tenant": envelope.handling.tenant,
         "recipients": states.map(|(recipient, state)| state_json(&recipient.path, state)).collect::<Vec<_>>(),
     })
 }

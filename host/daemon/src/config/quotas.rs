@@ -73,6 +73,13 @@ impl Default for PluginKv {
     }
 }
 
+impl PluginKv {
+    /// With so many octets.
+    pub(crate) fn of_size(size: u64) -> Self {
+        Self { size: Size(size), ..Self::default() }
+    }
+}
+
 section! {
     /// Whom a plugin may ask over HTTP.
     PluginHttp {

@@ -44,6 +44,8 @@ section! {
         dkim: Vec<Dkim> = Vec::new(),
         /// Reverse-paths of forwarded mail.
         srs: SrsSettings,
+        /// The HTTP API, by which tenants come.
+        api: Api,
         /// What plugins keep.
         kv: Kv,
         /// Plugins' requests over HTTP.
@@ -565,6 +567,18 @@ section! {
 }
 
 section! {
+    /// The HTTP API, by which tenants come.
+    Api {
+        /// Where it listens; without it there is none, and there are no tenants.
+        listen: Option<SocketAddr> = None,
+        /// The certificate that it shows: chain and key in PEM. Without one it speaks HTTP in the clear.
+        certificate: Option<PathBuf> = None,
+        /// The key of that certificate.
+        key: Option<PathBuf> = None,
+    }
+}
+
+section! {
     /// The sandbox.
     Engine {
         /// Octets of memory for one instance.
@@ -601,6 +615,8 @@ section! {
         priority: Priority = Priority(0),
         /// What its faults become.
         on_fault: OnFault = OnFault::Defer,
+        /// Whether it is asked after the plugins of tenants.
+        after_tenants: bool = false,
         /// How long an instance lives.
         instance: Instance = Instance::Pooled,
         /// In place of `engine.memory`.
@@ -675,5 +691,33 @@ impl Decode for Priority {
             wrong_type(value, at, Self::EXPECTED, mistakes);
         }
         number.and_then(|number| i8::try_from(number).ok()).map(Self)
+    }
+}
+
+impl Plugin {
+    /// A plugin that is in no file: with no grant, and with what each has where nothing is said.
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            module: String::new(),
+            enabled: true,
+            grants: Vec::new(),
+            priority: Priority(0),
+            on_fault: OnFault::Defer,
+            after_tenants: false,
+            instance: Instance::Pooled,
+            memory: None,
+            cpu: None,
+            wall_clock: None,
+            dns: PluginDns::default(),
+            tenant: String::new(),
+            kv: PluginKv::default(),
+            inject: PluginInject::default(),
+            http: PluginHttp::default(),
+            tcp: PluginTcp::default(),
+            geo: PluginGeo::default(),
+            secrets: Table::new(),
+            config: Table::new(),
+        }
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn validate(settings: &Settings, mistakes: &mut Mistakes) {
     delivery(settings, mistakes);
     super::outbound::validate(settings, mistakes);
     super::acme::validate(settings, mistakes);
+    api(settings, mistakes);
     routes(settings, mistakes);
     plugins(settings, mistakes);
 }
@@ -70,6 +71,24 @@ fn listeners(settings: &Settings, mistakes: &mut Mistakes) {
         named(listener.plugins.as_deref(), &known, &at.key("plugins"), mistakes);
     }
     named(settings.delivery.plugins.as_deref(), &known, &KeyPath::of(&["delivery", "plugins"]), mistakes);
+}
+
+/// The API shows a certificate wherever others could listen.
+fn api(settings: &Settings, mistakes: &mut Mistakes) {
+    let (api, at) = (&settings.api, KeyPath::of(&["api"]));
+    if api.certificate.is_some() != api.key.is_some() {
+        mistakes.add(&at.key(if api.key.is_none() { "key" } else { "certificate" }), "is missing: they come together");
+    }
+    let Some(listen) = api.listen else { return };
+    if !listen.ip().is_loopback() && api.certificate.is_none() {
+        let help = "name certificate and key, or listen on 127.0.0.1 behind a proxy that has one";
+        mistakes.add_with_help(&at.key("listen"), "tokens would cross the network in the clear", help);
+    }
+    if let Some(other) =
+        settings.listener.iter().find(|other| other.address.tcp() == Some(listen) && listen.port() != 0)
+    {
+        mistakes.add(&at.key("listen"), format!("the listener `{}` has {listen} already", other.name));
+    }
 }
 
 /// A chain names plugins that there are.
