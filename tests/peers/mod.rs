@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each story is a crate of its own and uses a part")]
 
 pub(crate) mod apart;
+pub(crate) mod api;
 pub(crate) mod authority;
 pub(crate) mod clamd;
 pub(crate) mod client;

@@ -24,6 +24,8 @@ const GROWN_MAX: usize = 8 * 1024 * 1024;
 /// least so many, for with fewer none would ever be idle.
 const SHARE: usize = 4;
 const SHARE_MIN: usize = 8;
+/// This part of all instances is not kept while idle.
+const SPARE: usize = 4;
 /// Octets of a configuration as JSON.
 const CONFIG_MAX: usize = 1024 * 1024;
 
@@ -153,8 +155,10 @@ impl Bound {
     /// Keeps an instance for the next call, unless it is worn out or others need its place.
     fn put_back(&self, instance: Instance) {
         let worn = instance.calls() >= CALLS_MAX || instance.grown() > GROWN_MAX;
-        let all = &self.component.loaded.engine.inner.instances;
-        let crowded = all.available_permits() == 0 || self.share.available_permits() == 0;
+        let inner = &self.component.loaded.engine.inner;
+        // A part of the places is never for idle ones: a thousand tenants' would leave no room for those who are asked.
+        let spare = inner.config.max_instances as usize / SPARE;
+        let crowded = inner.instances.available_permits() <= spare || self.share.available_permits() == 0;
         if self.life == Life::Call || worn || crowded {
             return;
         }

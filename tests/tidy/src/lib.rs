@@ -19,6 +19,8 @@ mod tests {
         ("wasmail-authentication", &["wasmail-mail", "wasmail-mime"]),
         ("wasmail-services", &["wasmail-mail", "wasmail-authentication"]),
         ("wasmail-wasm", &["wasmail-mail", "wasmail-mime", "wasmail-policy", "wasmail-services"]),
+        ("wasmail-tenants", &[]),
+        ("wasmail-admin", &["wasmail-tenants"]),
         // Delivery asks the DNS with the resolver that plugins' questions go to, and fetches policies as they fetch pages.
         (
             "wasmail-server",

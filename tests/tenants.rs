@@ -1,0 +1,331 @@
+//! Customers of one server: each brings plugins of its own, by the API, and they judge its own mail.
+
+mod peers;
+mod support;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use peers::api::Api;
+use peers::client::Client;
+use peers::programs::here;
+use peers::{eventually, maildir, random};
+use serde_json::{Value, json};
+use support::{Home, Server, guest};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const MESSAGE: &[u8] = b"From: a@client.example\r\nTo: one@acme.test\r\nDate: Mon, 23 Nov 2026 12:00:00 +0000\r\n\
+    Message-ID: <1@client.example>\r\nSubject: hello\r\n\r\nhello\r\n";
+
+/// A server with an API, whose operator has a plugin before and after those of tenants.
+fn home() -> Home {
+    let config = "[dns]\nreverse = \"off\"\n[api]\nlisten = \"127.0.0.1:0\"\n[[listener]]\nname = \"smtp\"\n\
+                  address = \"127.0.0.1:0\"\n[[plugin]]\nname = \"local-domains\"\nmodule = \"builtin:local-domains\"\n\
+                  grants = [\"accept-recipients\"]\nconfig = { domains = [\"example.test\"] }\n[[plugin]]\nname = \"last\"\n\
+                  module = \"builtin:headers\"\nafter_tenants = true\n";
+    Home::new(config).with_shared_cache()
+}
+
+/// A tenant with a domain and the guest of `tests/opinion`; its own API.
+fn tenant(operator: &Api, name: &str) -> (Api, String) {
+    let at = format!("/tenants/{name}");
+    let many = 1_000_000;
+    let quotas = json!({ "messages-per-minute": many, "connections-per-minute": many, "cpu-ms-per-minute": many });
+    operator.ask("PUT", &at, &json!({ "title": name, "grants": ["quarantine", "kv"], "quotas": quotas })).well();
+    operator.ask("PUT", &format!("{at}/domains/{name}.test"), &Value::Null).well();
+    let token = operator.ask("POST", &format!("{at}/tokens"), &json!({ "label": "its own" })).well();
+    let own = operator.with(token["token"].as_str().expect("a token is shown once"));
+    let module = upload(&own, name, &guest("opinion"));
+    (own, module)
+}
+
+fn upload(api: &Api, tenant: &str, file: &PathBuf) -> String {
+    let octets = std::fs::read(file).expect("the guest was built");
+    let module = api.send("POST", &format!("/tenants/{tenant}/modules"), &octets).well();
+    module["hash"].as_str().expect("a module has a hash").to_owned()
+}
+
+/// Has the guest say this at a hook.
+fn bind(api: &Api, tenant: &str, binding: &str, module: &str, config: &Value) {
+    let path = format!("/tenants/{tenant}/bindings/{binding}");
+    api.ask("PUT", &path, &json!({ "module": module, "config": config })).well();
+}
+
+fn activate(api: &Api, tenant: &str, binding: &str, module: &str, config: &Value) -> peers::api::Answer {
+    let path = format!("/tenants/{tenant}/bindings/{binding}/activate");
+    api.ask("POST", &path, &json!({ "module": module, "config": config }))
+}
+
+/// What RCPT is answered, on a connection of its own.
+fn rcpt(server: &Server, recipient: &str) -> (u16, String) {
+    let mut client = Client::greeted(server.address()).expect("the server greets");
+    client.command("MAIL FROM:<a@client.example>").expect("it replies");
+    let reply = client.command(&format!("RCPT TO:<{recipient}>")).expect("it replies");
+    (reply.code, reply.text)
+}
+
+fn send(server: &Server, recipient: &str) -> u16 {
+    let mut client = Client::greeted(server.address()).expect("the server greets");
+    client.send("a@client.example", &[recipient], MESSAGE).map_or_else(|error| panic!("{error}"), |reply| reply.code)
+}
+
+#[test]
+fn two_customers_disagree_about_one_message() {
+    if !here(&["curl"]) {
+        return;
+    }
+    let server = home().start();
+    let operator = Api::of(&server);
+    let (acme, module) = tenant(&operator, "acme");
+    let (bravo, _) = tenant(&operator, "bravo");
+    // A domain that was given to a tenant takes mail before there is any plugin.
+    assert_eq!(rcpt(&server, "one@acme.test").0, 250);
+    bind(&acme, "acme", "filter", &module, &json!({ "rcpt": "deny not at Acme" }));
+    bind(&bravo, "bravo", "filter", &module, &json!({ "connect": "next" }));
+    assert_eq!(rcpt(&server, "one@acme.test"), (550, "5.7.1 not at Acme".to_owned()));
+    assert_eq!(send(&server, "two@bravo.test"), 250);
+    maildir::wait_for(&maildir::of(&server.maildirs(), "two@bravo.test"), 1, PATIENCE);
+    // One transaction is one customer's; the others come back at once.
+    activate(&acme, "acme", "filter", &module, &json!({})).well();
+    let mut client = Client::greeted(server.address()).expect("the server greets");
+    let mut say = |line: &str| client.command(line).expect("it replies").code;
+    let said = ["MAIL FROM:<a@client.example>", "RCPT TO:<one@acme.test>", "RCPT TO:<two@bravo.test>"].map(&mut say);
+    assert_eq!(said, [250, 250, 452]);
+    let line = server.wait_for_log("tenant=\"bravo\"", PATIENCE);
+    assert!(line.contains("bravo/filter@connect=next"), "{line}");
+    let usage = bravo.ask("GET", "/tenants/bravo/usage", &Value::Null).well();
+    assert_eq!(usage["used"]["messages"], 1, "{usage}");
+    assert_eq!(acme.ask("GET", "/tenants/bravo/usage", &Value::Null).status, 404);
+}
+
+#[test]
+fn versions_change_while_mail_comes_and_no_message_fails() {
+    if !here(&["curl"]) {
+        return;
+    }
+    let server = home().start();
+    let (acme, module) = tenant(&Api::of(&server), "acme");
+    bind(&acme, "acme", "filter", &module, &json!({}));
+    let (stop, sent, refused) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    match send(&server, "one@acme.test") {
+                        250 => sent.fetch_add(1, Ordering::Relaxed),
+                        _ => refused.fetch_add(1, Ordering::Relaxed),
+                    };
+                }
+            });
+        }
+        for round in 0..20 {
+            // Each version leaves a mark of its own.
+            activate(&acme, "acme", "filter", &module, &json!({ "round": format!("number {round}") })).well();
+            let before = sent.load(Ordering::Relaxed);
+            eventually("mail goes on", PATIENCE, || (sent.load(Ordering::Relaxed) > before).then_some(()));
+        }
+        acme.ask("POST", "/tenants/acme/bindings/filter/rollback", &Value::Null).well();
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(refused.into_inner(), 0, "of {}", sent.into_inner());
+    let binding = acme.ask("GET", "/tenants/acme/bindings/filter", &Value::Null).well();
+    assert_eq!(
+        (&binding["active"]["config"]["round"], &binding["previous"].as_array().map(Vec::len)),
+        (&json!("number 18"), &Some(9))
+    );
+}
+
+#[test]
+fn a_version_is_tried_before_it_counts() {
+    if !here(&["curl"]) {
+        return;
+    }
+    let server = home().start();
+    let (acme, module) = tenant(&Api::of(&server), "acme");
+    bind(&acme, "acme", "filter", &module, &json!({}));
+    let path = "/tenants/acme/bindings/filter";
+    let rollout = |body: Value| acme.ask("PUT", &format!("{path}/rollout"), &body).well();
+    let strict = json!({ "rcpt": "deny strict" });
+    rollout(json!({ "module": module, "config": strict }));
+    assert_eq!(rcpt(&server, "one@acme.test").0, 250);
+    let found = acme.ask("GET", &format!("{path}/comparison"), &Value::Null).well();
+    assert_eq!((&found["verdicts"], &found["differences"][0]["hook"]), (&json!(1), &json!("rcpt")), "{found}");
+    // For half of the senders. Both refuse, or the new one would be taken back.
+    activate(&acme, "acme", "filter", &module, &json!({ "rcpt": "deny as usual" })).well();
+    rollout(json!({ "module": module, "config": strict, "percent": 50 }));
+    let answer = |number: u32| {
+        let mut client = Client::greeted(server.address()).expect("the server greets");
+        client.command(&format!("MAIL FROM:<sender{number}@client.example>")).expect("it replies");
+        client.command("RCPT TO:<one@acme.test>").expect("it replies").text.contains("strict")
+    };
+    let first: Vec<bool> = (0..40).map(answer).collect();
+    let strict = first.iter().filter(|strict| **strict).count();
+    assert!((5..=35).contains(&strict), "{first:?}");
+    assert_eq!(first, (0..40).map(answer).collect::<Vec<_>>(), "senders change sides");
+    acme.ask("DELETE", &format!("{path}/rollout"), &Value::Null).well();
+    assert!(!(0..40).any(answer));
+}
+
+#[test]
+fn what_does_not_work_does_not_get_in() {
+    if !here(&["curl"]) {
+        return;
+    }
+    let server = home().start();
+    let operator = Api::of(&server);
+    let (acme, module) = tenant(&operator, "acme");
+    bind(&acme, "acme", "filter", &module, &json!({}));
+    let upload = |octets: &[u8]| acme.send("POST", "/tenants/acme/modules", octets);
+    let refused = upload(b"no component at all");
+    assert_eq!((refused.status, &refused.json()["type"]), (422, &json!("urn:wasmail:problem:not-acceptable")));
+    // It fails with the sample connections, where nobody is hurt.
+    let refused = activate(&acme, "acme", "filter", &module, &json!({ "data-post": "trap here" }));
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert!(refused.body.contains("it failed at `data-post` of a sample connection"), "{refused:?}");
+    for guest in ["loop", "unreachable", "memory-bomb"] {
+        let hash = upload(wasmail_hostile::component(guest)).well()["hash"].as_str().expect("it has one").to_owned();
+        let refused = activate(&acme, "acme", "filter", &hash, &json!({}));
+        assert_eq!(refused.status, 422, "{guest}: {refused:?}");
+    }
+    assert_eq!(send(&server, "one@acme.test"), 250);
+}
+
+#[test]
+fn a_version_that_fails_is_taken_back_by_itself() {
+    if !here(&["curl"]) {
+        return;
+    }
+    let server = home().start();
+    let (acme, module) = tenant(&Api::of(&server), "acme");
+    bind(&acme, "acme", "filter", &module, &json!({}));
+    let bad = json!({ "mail": "deny nobody is welcome" });
+    for _ in 0..30 {
+        assert_eq!(rcpt(&server, "one@acme.test").0, 250);
+    }
+    activate(&acme, "acme", "filter", &module, &bad).well();
+    eventually("the old version is back", PATIENCE, || (rcpt(&server, "one@acme.test").0 == 250).then_some(()));
+    let line = server.wait_for_log("a version misbehaves and is taken back", PATIENCE);
+    assert!(line.contains("jumped=\"refusals\"") && line.contains("acme"), "{line}");
+    let audit = acme.ask("GET", "/tenants/acme/audit?limit=1", &Value::Null).well();
+    assert_eq!(
+        (&audit["items"][0]["who"], &audit["items"][0]["what"]),
+        (&json!("server"), &json!("binding.roll-back"))
+    );
+}
+
+#[test]
+fn who_is_over_quota_is_deferred_alone() {
+    if !here(&["curl"]) {
+        return;
+    }
+    let server = home().start();
+    let operator = Api::of(&server);
+    let (_, _) = tenant(&operator, "acme");
+    let (_, _) = tenant(&operator, "bravo");
+    operator.ask("PATCH", "/tenants/acme", &json!({ "quotas": { "messages-per-minute": 3 } })).well();
+    let codes: Vec<u16> = (0..3).map(|_| send(&server, "one@acme.test")).collect();
+    assert_eq!(codes, [250; 3]);
+    let (code, text) = rcpt(&server, "one@acme.test");
+    assert_eq!((code, text.starts_with("4.7.0")), (450, true), "{text}");
+    assert_eq!(send(&server, "two@bravo.test"), 250);
+    operator.ask("PATCH", "/tenants/bravo", &json!({ "suspended": true })).well();
+    assert_eq!(rcpt(&server, "two@bravo.test").0, 450);
+}
+
+#[test]
+fn hostile_guests_of_one_customer_leave_the_others_alone() {
+    if !here(&["curl"]) {
+        return;
+    }
+    let server = home().start();
+    let operator = Api::of(&server);
+    let (acme, module) = tenant(&operator, "acme");
+    tenant(&operator, "bravo");
+    // It passes the samples, and fails at real mail.
+    bind(&acme, "acme", "filter", &module, &json!({ "data-post": "trap-at hello" }));
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                assert_eq!(send(&server, "one@acme.test"), 451);
+            }
+        });
+        for _ in 0..50 {
+            assert_eq!(send(&server, "two@bravo.test"), 250);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_customer_looks_after_its_own_quarantine() {
+    if !here(&["curl"]) {
+        return;
+    }
+    let server = home().start();
+    let operator = Api::of(&server);
+    let (acme, module) = tenant(&operator, "acme");
+    let (bravo, _) = tenant(&operator, "bravo");
+    let path = "/tenants/acme/bindings/filter";
+    let held = json!({ "module": module, "config": { "data-post": "quarantine looks odd" }, "grants": ["quarantine"] });
+    acme.ask("PUT", path, &held).well();
+    assert_eq!(send(&server, "one@acme.test"), 250);
+    let list =
+        |api: &Api, path: &str| api.ask("GET", path, &Value::Null).well()["items"].as_array().cloned().expect("a list");
+    let waiting = list(&acme, "/tenants/acme/quarantine");
+    assert_eq!((waiting.len(), &waiting[0]["recipients"][0]["reason"]), (1, &json!("looks odd")), "{waiting:?}");
+    let id = waiting[0]["id"].as_str().expect("it has a name");
+    let release = |api: &Api, tenant: &str| {
+        api.ask("POST", &format!("/tenants/{tenant}/queue/{id}?order=release"), &Value::Null).status
+    };
+    assert_eq!(
+        (list(&bravo, "/tenants/bravo/queue").len(), release(&bravo, "bravo"), release(&bravo, "acme")),
+        (0, 404, 404)
+    );
+    assert_eq!(release(&acme, "acme"), 204);
+    maildir::wait_for(&maildir::of(&server.maildirs(), "one@acme.test"), 1, PATIENCE);
+}
+
+/// Changes that were answered are there after a kill at any moment, and the server starts.
+#[test]
+fn no_answered_change_is_lost_by_a_kill() {
+    if !here(&["curl"]) {
+        return;
+    }
+    let mut random = random::Random::seeded();
+    let mut home = home();
+    let mut answered = Vec::new();
+    for round in 0..6 {
+        let server = home.start();
+        let operator = Api::of(&server);
+        let there = operator.ask("GET", "/tenants?limit=200", &Value::Null).well();
+        let names: Vec<_> =
+            there["items"].as_array().expect("it is a list").iter().map(|tenant| tenant["name"].clone()).collect();
+        for name in &answered {
+            assert!(names.contains(&json!(name)), "{name} is lost");
+        }
+        let count = random.within(3..15);
+        let writing = std::thread::spawn(move || {
+            let mut done = Vec::new();
+            for number in 0.. {
+                let name = format!("t{round}-{number}");
+                let answer = operator.ask("PUT", &format!("/tenants/{name}"), &json!({ "title": name }));
+                if answer.status != 201 {
+                    return done;
+                }
+                done.push(name);
+            }
+            done
+        });
+        eventually("some changes are made", PATIENCE, || {
+            let log = Api::of(&server).ask("GET", "/audit?limit=1", &Value::Null);
+            let number = log.json()["items"][0]["number"].as_u64().unwrap_or_default();
+            (number as usize > answered.len() + usize::try_from(count).unwrap_or(3)).then_some(())
+        });
+        home = server.kill();
+        answered.extend(writing.join().expect("the writer ends when nobody answers"));
+    }
+    assert!(answered.len() > 12, "{answered:?}");
+}
