@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod compile;
 pub(crate) mod dkim;
+pub(crate) mod hosting;
 pub(crate) mod inspect;
 pub(crate) mod plugin_build;
 pub(crate) mod plugin_new;
@@ -47,6 +48,41 @@ pub(crate) enum Command {
     /// Keeps the file of users who may authenticate.
     #[command(subcommand)]
     User(UserCommand),
+    /// Customers of this server: makes, alters and removes them, and gives them domains.
+    Tenant {
+        #[command(subcommand)]
+        command: hosting::TenantCommand,
+        #[command(flatten)]
+        api: hosting::ApiArgs,
+    },
+    /// Uploads components of a tenant's.
+    Module {
+        #[command(subcommand)]
+        command: hosting::ModuleCommand,
+        #[command(flatten)]
+        api: hosting::ApiArgs,
+    },
+    /// Says which components judge a tenant's mail, tries newer ones, goes back.
+    Binding {
+        #[command(subcommand)]
+        command: hosting::BindingCommand,
+        #[command(flatten)]
+        api: hosting::ApiArgs,
+    },
+    /// Keeps secrets of tenants.
+    Secret {
+        #[command(subcommand)]
+        command: hosting::SecretCommand,
+        #[command(flatten)]
+        api: hosting::ApiArgs,
+    },
+    /// Makes and revokes tokens of the API.
+    Token {
+        #[command(subcommand)]
+        command: hosting::TokenCommand,
+        #[command(flatten)]
+        api: hosting::ApiArgs,
+    },
     /// Compiles the component on standard input; the server calls itself with it.
     #[command(hide = true, name = compile::COMMAND)]
     CompileComponent(CompileComponentArgs),

@@ -55,6 +55,11 @@ fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Queue(command) => cli::queue::run(&command)?,
         Command::Dkim(args) => cli::dkim::run(&args)?,
         Command::User(command) => cli::user::run(&command)?,
+        Command::Tenant { command, api } => cli::hosting::tenant(&command, &api)?,
+        Command::Module { command, api } => cli::hosting::module(&command, &api)?,
+        Command::Binding { command, api } => cli::hosting::binding(&command, &api)?,
+        Command::Secret { command, api } => cli::hosting::secret(&command, &api)?,
+        Command::Token { command, api } => cli::hosting::token(&command, &api)?,
         Command::CompileComponent(args) => return Ok(cli::compile::run(&args)),
     }
     Ok(ExitCode::SUCCESS)
