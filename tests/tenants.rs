@@ -288,6 +288,40 @@ fn a_customer_looks_after_its_own_quarantine() {
     maildir::wait_for(&maildir::of(&server.maildirs(), "one@acme.test"), 1, PATIENCE);
 }
 
+#[test]
+fn the_command_line_does_what_the_api_does() {
+    let server = home().start();
+    let api = server.banner().lines().find_map(|line| line.strip_prefix("the API answers on ")).expect("it says so");
+    let api = api.split("/v1").next().expect("it has a beginning");
+    let run = |args: &[&str]| {
+        let output = server.run(&[args, &["--api", api]].concat());
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let well = |args: &[&str]| {
+        let (well, said) = run(args);
+        assert!(well, "{args:?}: {said}");
+        said
+    };
+    well(&["tenant", "add", "acme", "--title", "Acme & Sons", "--domain", "acme.test", "--grant", "kv"]);
+    let module = guest("opinion");
+    let (file, strict) = (module.to_str().expect("it is text"), "{\"rcpt\": \"deny by order\"}");
+    well(&["binding", "add", "acme", "filter", "--module", file, "--priority", "-5"]);
+    assert_eq!(rcpt(&server, "one@acme.test").0, 250);
+    well(&["binding", "activate", "acme", "filter", "--module", file, "--set", strict]);
+    assert_eq!(rcpt(&server, "one@acme.test"), (550, "5.7.1 by order".to_owned()));
+    well(&["binding", "rollback", "acme", "filter"]);
+    assert_eq!(rcpt(&server, "one@acme.test").0, 250);
+    let token = well(&["token", "new", "for CI", "--tenant", "acme", "--read-only"]);
+    let (refused, said) = run(&["tenant", "suspend", "acme", "--token", token.trim()]);
+    assert!(!refused && said.contains("403: this is the operator's"), "{said}");
+    well(&["tenant", "suspend", "acme"]);
+    assert_eq!(rcpt(&server, "one@acme.test").0, 450);
+    let audit = well(&["tenant", "audit", "acme"]);
+    assert_eq!(audit.lines().count(), 9, "{audit}");
+    let (there, said) = run(&["tenant", "show", "nobody"]);
+    assert!(!there && said.contains("there is no tenant `nobody`"), "{said}");
+}
+
 /// Changes that were answered are there after a kill at any moment, and the server starts.
 #[test]
 fn no_answered_change_is_lost_by_a_kill() {

@@ -231,7 +231,8 @@ impl Change {
             | Self::RemoveSecret { tenant, .. } => Some(tenant),
             Self::AddModule { module } => Some(&module.tenant),
             Self::AddBinding { binding } => Some(&binding.tenant),
-            Self::AddToken { .. } | Self::RevokeToken { .. } => None,
+            Self::AddToken { scope, .. } => scope.tenant(),
+            Self::RevokeToken { .. } => None,
         }
     }
 

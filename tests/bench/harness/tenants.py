@@ -56,8 +56,13 @@ class Api:
     def ask(self, method: str, path: str, body: object = None) -> dict:
         octets = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
         while True:
-            self.connection.request(method, f"/v1{path}", octets, self.headers)
-            answer = self.connection.getresponse()
+            try:
+                self.connection.request(method, f"/v1{path}", octets, self.headers)
+                answer = self.connection.getresponse()
+            except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
+                # It was idle for too long.
+                self.connection.close()
+                continue
             said = answer.read()
             if answer.status != 429:
                 break

@@ -179,7 +179,7 @@ impl Hosting {
         match change {
             Change::RemoveTenant { .. } => drop(self.houses.lock().remove(&name)),
             Change::AddTenant { .. } | Change::AddModule { .. } | Change::RemoveModule { .. } => {}
-            Change::AddDomain { .. } | Change::RemoveDomain { .. } => {}
+            Change::AddDomain { .. } | Change::RemoveDomain { .. } | Change::AddToken { .. } => {}
             _ => self.house(&name).furnish_anew(self).await,
         }
     }
