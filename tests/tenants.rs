@@ -28,6 +28,14 @@ fn home() -> Home {
     Home::new(config).with_shared_cache()
 }
 
+/// Such a server, running, with its operator's API; none where curl is not installed.
+fn open() -> Option<(Server, Api)> {
+    here(&["curl"]).then(|| home().start()).map(|server| {
+        let operator = Api::of(&server);
+        (server, operator)
+    })
+}
+
 /// A tenant with a domain and the guest of `tests/opinion`; its own API.
 fn tenant(operator: &Api, name: &str) -> (Api, String) {
     let at = format!("/tenants/{name}");
@@ -73,11 +81,7 @@ fn send(server: &Server, recipient: &str) -> u16 {
 
 #[test]
 fn two_customers_disagree_about_one_message() {
-    if !here(&["curl"]) {
-        return;
-    }
-    let server = home().start();
-    let operator = Api::of(&server);
+    let Some((server, operator)) = open() else { return };
     let (acme, module) = tenant(&operator, "acme");
     let (bravo, _) = tenant(&operator, "bravo");
     // A domain that was given to a tenant takes mail before there is any plugin.
@@ -102,11 +106,8 @@ fn two_customers_disagree_about_one_message() {
 
 #[test]
 fn versions_change_while_mail_comes_and_no_message_fails() {
-    if !here(&["curl"]) {
-        return;
-    }
-    let server = home().start();
-    let (acme, module) = tenant(&Api::of(&server), "acme");
+    let Some((server, operator)) = open() else { return };
+    let (acme, module) = tenant(&operator, "acme");
     bind(&acme, "acme", "filter", &module, &json!({}));
     let (stop, sent, refused) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
@@ -139,11 +140,8 @@ fn versions_change_while_mail_comes_and_no_message_fails() {
 
 #[test]
 fn a_version_is_tried_before_it_counts() {
-    if !here(&["curl"]) {
-        return;
-    }
-    let server = home().start();
-    let (acme, module) = tenant(&Api::of(&server), "acme");
+    let Some((server, operator)) = open() else { return };
+    let (acme, module) = tenant(&operator, "acme");
     bind(&acme, "acme", "filter", &module, &json!({}));
     let path = "/tenants/acme/bindings/filter";
     let rollout = |body: Value| acme.ask("PUT", &format!("{path}/rollout"), &body).well();
@@ -170,11 +168,7 @@ fn a_version_is_tried_before_it_counts() {
 
 #[test]
 fn what_does_not_work_does_not_get_in() {
-    if !here(&["curl"]) {
-        return;
-    }
-    let server = home().start();
-    let operator = Api::of(&server);
+    let Some((server, operator)) = open() else { return };
     let (acme, module) = tenant(&operator, "acme");
     bind(&acme, "acme", "filter", &module, &json!({}));
     let upload = |octets: &[u8]| acme.send("POST", "/tenants/acme/modules", octets);
@@ -194,11 +188,8 @@ fn what_does_not_work_does_not_get_in() {
 
 #[test]
 fn a_version_that_fails_is_taken_back_by_itself() {
-    if !here(&["curl"]) {
-        return;
-    }
-    let server = home().start();
-    let (acme, module) = tenant(&Api::of(&server), "acme");
+    let Some((server, operator)) = open() else { return };
+    let (acme, module) = tenant(&operator, "acme");
     bind(&acme, "acme", "filter", &module, &json!({}));
     let bad = json!({ "mail": "deny nobody is welcome" });
     for _ in 0..30 {
@@ -217,11 +208,7 @@ fn a_version_that_fails_is_taken_back_by_itself() {
 
 #[test]
 fn who_is_over_quota_is_deferred_alone() {
-    if !here(&["curl"]) {
-        return;
-    }
-    let server = home().start();
-    let operator = Api::of(&server);
+    let Some((server, operator)) = open() else { return };
     let (_, _) = tenant(&operator, "acme");
     let (_, _) = tenant(&operator, "bravo");
     operator.ask("PATCH", "/tenants/acme", &json!({ "quotas": { "messages-per-minute": 3 } })).well();
@@ -236,11 +223,7 @@ fn who_is_over_quota_is_deferred_alone() {
 
 #[test]
 fn hostile_guests_of_one_customer_leave_the_others_alone() {
-    if !here(&["curl"]) {
-        return;
-    }
-    let server = home().start();
-    let operator = Api::of(&server);
+    let Some((server, operator)) = open() else { return };
     let (acme, module) = tenant(&operator, "acme");
     tenant(&operator, "bravo");
     // It passes the samples, and fails at real mail.
@@ -261,11 +244,7 @@ fn hostile_guests_of_one_customer_leave_the_others_alone() {
 
 #[test]
 fn a_customer_looks_after_its_own_quarantine() {
-    if !here(&["curl"]) {
-        return;
-    }
-    let server = home().start();
-    let operator = Api::of(&server);
+    let Some((server, operator)) = open() else { return };
     let (acme, module) = tenant(&operator, "acme");
     let (bravo, _) = tenant(&operator, "bravo");
     let path = "/tenants/acme/bindings/filter";
