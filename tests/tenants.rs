@@ -105,6 +105,21 @@ fn two_customers_disagree_about_one_message() {
 }
 
 #[test]
+fn a_customer_watches_its_own_mail_being_judged() {
+    let Some((server, operator)) = open() else { return };
+    let (acme, module) = tenant(&operator, "acme");
+    tenant(&operator, "bravo");
+    bind(&acme, "acme", "filter", &module, &json!({ "data-post": "deny read and refused" }));
+    let mut watching = acme.watch("/tenants/acme/decisions");
+    assert_eq!(send(&server, "two@bravo.test"), 250);
+    assert_eq!(send(&server, "one@acme.test"), 550);
+    let told = watching.next_event();
+    assert_eq!((&told["tenant"], &told["verdict"]), (&json!("acme"), &json!("rejected")), "{told}");
+    assert!(told["reply"].as_str().is_some_and(|reply| reply.contains("read and refused")), "{told}");
+    assert!(told["plugins"].as_str().is_some_and(|plugins| plugins.starts_with("acme/filter@connect=next")), "{told}");
+}
+
+#[test]
 fn versions_change_while_mail_comes_and_no_message_fails() {
     let Some((server, operator)) = open() else { return };
     let (acme, module) = tenant(&operator, "acme");

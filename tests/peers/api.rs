@@ -1,10 +1,12 @@
 //! The HTTP API, spoken to by curl.
 
+use std::io::{BufRead, BufReader};
+use std::process::ChildStdout;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::programs::{command, run};
+use super::programs::{Guard, command, run, start};
 use crate::support::Server;
 
 /// Longest wait for an answer: a component is compiled meanwhile.
@@ -40,7 +42,42 @@ impl Answer {
     }
 }
 
+/// Server-sent events, as curl hears them.
+pub(crate) struct Watching {
+    _curl: Guard,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Watching {
+    /// The next one's data.
+    pub(crate) fn next_event(&mut self) -> Value {
+        let mut line = String::new();
+        while self.lines.read_line(&mut line).expect("curl goes on") > 0 {
+            if let Some(data) = line.strip_prefix("data: ") {
+                return serde_json::from_str(data).expect("the data are JSON");
+            }
+            line.clear();
+        }
+        panic!("the stream ended")
+    }
+}
+
 impl Api {
+    /// Watches a stream of events, which has begun when this returns.
+    pub(crate) fn watch(&self, path: &str) -> Watching {
+        let mut curl = command("curl");
+        curl.args(["--silent", "--show-error", "--no-buffer", "--max-time", "100", "--include"]);
+        curl.args(["--header", &format!("Authorization: Bearer {}", self.token)]);
+        curl.arg(format!("{}/v1{path}", self.base));
+        let mut child = start(&mut curl);
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut line = String::new();
+        while lines.read_line(&mut line).expect("curl goes on") > 0 && !line.trim().is_empty() {
+            line.clear();
+        }
+        Watching { _curl: Guard(child), lines }
+    }
+
     /// The operator's, as the banner and the data directory tell.
     pub(crate) fn of(server: &Server) -> Self {
         let line = server.banner().lines().find_map(|line| line.strip_prefix("the API answers on "));

@@ -4,6 +4,7 @@
 
 mod bindings;
 mod body;
+mod events;
 mod guard;
 mod modules;
 mod openapi;

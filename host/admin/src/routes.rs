@@ -8,7 +8,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 
 use crate::problem::Problem;
-use crate::{Shared, bindings, modules, openapi, tenants, tokens, traffic};
+use crate::{Shared, bindings, events, modules, openapi, tenants, tokens, traffic};
 
 /// Who may use an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,11 +80,13 @@ pub(crate) static ROUTES: &[Route] = &[
     route("get", "/v1/tenants/{tenant}/usage", Tenant, "What a tenant has used of its quotas.", None, || get(tenants::usage)),
     route("get", "/v1/tenants/{tenant}/queue", Tenant, "A tenant's messages that wait.", None, || get(traffic::of_tenant)),
     route("post", "/v1/tenants/{tenant}/queue/{id}", Tenant, "Does something with a message: ?order=release, retry, hold, expire, remove.", None, || post(traffic::order_of_tenant)),
+    route("get", "/v1/tenants/{tenant}/decisions", Tenant, "A tenant's decisions as they are made: server-sent events.", None, || get(events::of_tenant)),
     route("get", "/v1/tenants/{tenant}/quarantine", Tenant, "A tenant's messages that are held.", None, || get(traffic::quarantine)),
     route("get", "/v1/tokens", Operator, "All tokens.", None, || get(tokens::all)),
     route("post", "/v1/tokens", Operator, "Makes a token of the operator's; it is shown once.", Some("NewToken"), || post(tokens::new_operator)),
     route("delete", "/v1/tokens/{id}", Tenant, "Revokes a token.", None, || delete(tokens::revoke)),
     route("get", "/v1/audit", Operator, "Who did what, the newest first.", None, || get(tokens::audit_all)),
+    route("get", "/v1/decisions", Operator, "All decisions as they are made: server-sent events.", None, || get(events::all)),
     route("get", "/v1/queue", Operator, "All messages that wait.", None, || get(traffic::all)),
     route("post", "/v1/queue/{id}", Operator, "Does something with a message: ?order=release, retry, hold, expire, remove.", None, || post(traffic::order)),
 ];

@@ -1,7 +1,10 @@
 //! What a running server offers to the API.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::broadcast::Receiver;
 use wasmail_tenants::{BoxFuture, Change, Metadata, Tenant, TenantName, Version};
 
 /// What was found out about a module.
@@ -86,6 +89,9 @@ pub trait Works: Send + Sync {
         id: &'a str,
         order: Order,
     ) -> BoxFuture<'a, Result<bool, String>>;
+
+    /// Decisions about messages as they are made: objects with `uuid`, `tenant`, `verdict`, `reply`, `plugins` and others.
+    fn decisions(&self) -> Receiver<Arc<Value>>;
 
     /// What a tenant has used since the server's start.
     fn usage(&self, tenant: &TenantName) -> Value;

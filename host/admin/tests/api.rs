@@ -9,6 +9,7 @@ use data_encoding::BASE64;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::broadcast::{Receiver, Sender};
 use tokio::sync::oneshot;
 use wasmail_admin::{Api, Examined, Order, Serving, Unacceptable, Works, serve};
 use wasmail_tenants::{
@@ -18,8 +19,13 @@ use wasmail_tenants::{
 const GRANTS: [&str; 2] = ["dns", "kv"];
 
 /// A server that takes every module but those that begin with `bad`.
-#[derive(Default)]
-struct Plain(Mutex<Vec<&'static str>>);
+struct Plain(Mutex<Vec<&'static str>>, Sender<Arc<Value>>);
+
+impl Default for Plain {
+    fn default() -> Self {
+        Self(Mutex::default(), Sender::new(4))
+    }
+}
 
 impl Works for Plain {
     fn examine<'a>(&'a self, _: &'a Tenant, octets: Vec<u8>) -> BoxFuture<'a, Result<Examined, Unacceptable>> {
@@ -55,6 +61,10 @@ impl Works for Plain {
 
     fn order<'a>(&'a self, _: Option<&'a TenantName>, id: &'a str, _: Order) -> BoxFuture<'a, Result<bool, String>> {
         Box::pin(async move { Ok(id == "1") })
+    }
+
+    fn decisions(&self) -> Receiver<Arc<Value>> {
+        self.1.subscribe()
     }
 
     fn usage(&self, _: &TenantName) -> Value {
@@ -182,12 +192,14 @@ impl House {
 
     /// Every endpoint of the API's own description, with names of what is there filled in: method, path, whether the tenant's own
     /// token may use it.
-    fn endpoints(&self, tenant: &str, module: &str, token: &str) -> Vec<(String, String, bool)> {
+    fn endpoints(&self, tenant: &str, module: &str, token: &str, ends: bool) -> Vec<(String, String, bool)> {
         let document = self.with("", "GET", "/v1/openapi.json", "", b"").json();
         let mut found = Vec::new();
         for (path, methods) in document["paths"].as_object().unwrap() {
             for (method, operation) in methods.as_object().unwrap() {
-                if operation["security"].is_null() {
+                // What never ends has a story of its own.
+                let endless = path.ends_with("/decisions") && ends;
+                if operation["security"].is_null() || endless {
                     continue;
                 }
                 let path = path.replace("{tenant}", tenant).replace("{domain}", &format!("{tenant}.example"));
@@ -244,7 +256,7 @@ fn no_endpoint_shows_one_tenant_to_another() {
     let acmes =
         house.done("GET", "/v1/tenants/acme/tokens", &Value::Null)["items"][0]["id"].as_str().unwrap().to_owned();
     let before = house.done("GET", "/v1/audit", &Value::Null)["items"][0]["number"].clone();
-    let endpoints = house.endpoints("acme", &module, &acmes);
+    let endpoints = house.endpoints("acme", &module, &acmes, false);
     assert!(endpoints.len() > 30, "{endpoints:?}");
     for (method, path, own) in endpoints {
         if path == "/v1/tenants" {
@@ -281,7 +293,7 @@ fn who_may_only_read_changes_nothing() {
     let (_, reader, module) = house.tenant("acme");
     let token = reader[4..20].to_owned();
     let before = house.done("GET", "/v1/audit", &Value::Null)["items"][0]["number"].clone();
-    for (method, path, own) in house.endpoints("acme", &module, "0000000000000000") {
+    for (method, path, own) in house.endpoints("acme", &module, "0000000000000000", true) {
         for reader in [&reader, &house.reader] {
             let body = trimmed(&path, &method, json!({ "module": module, "label": "x" }));
             let reply = house.ask(reader, &method, &path, &body);
@@ -304,7 +316,7 @@ fn who_may_only_read_changes_nothing() {
 fn without_a_token_nothing_is_answered_and_guesses_end() {
     let house = House::new();
     let (_, _, module) = house.tenant("acme");
-    for (method, path, _) in house.endpoints("acme", &module, "1") {
+    for (method, path, _) in house.endpoints("acme", &module, "1", false) {
         let reply = house.ask("", &method, &path, &Value::Null);
         reply.is_problem(401, "unauthorized");
         assert!(reply.head.to_lowercase().contains("www-authenticate: bearer"), "{reply:?}");
@@ -367,7 +379,9 @@ fn refusals_say_what_to_change() {
 fn nobody_reads_a_secret_again() {
     let house = House::new();
     let (own, _, module) = house.tenant("acme");
-    for (method, path, _) in house.endpoints("acme", &module, "1").into_iter().filter(|(method, ..)| method == "GET") {
+    for (method, path, _) in
+        house.endpoints("acme", &module, "1", true).into_iter().filter(|(method, ..)| method == "GET")
+    {
         for token in [&own, &house.operator] {
             let reply = house.ask(token, &method, &path, &Value::Null);
             assert!(!reply.body.contains("sixteen"), "{path}: {reply:?}");
@@ -412,6 +426,32 @@ fn a_tenant_with_keys_takes_signed_modules_only() {
     upload(&sign("something else")).is_problem(422, "not-signed");
     let reply = upload(&sign(&hash));
     assert_eq!((reply.status, &reply.json()["signer"]), (201, &json!(key)), "{reply:?}");
+}
+
+#[test]
+fn decisions_are_told_as_they_are_made() {
+    let house = House::new();
+    let (own, _, _) = house.tenant("acme");
+    let mut stream = TcpStream::connect(house.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let ask = format!("GET /v1/tenants/acme/decisions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {own}\r\n\r\n");
+    stream.write_all(ask.as_bytes()).unwrap();
+    let mut heard = String::new();
+    let mut hear = |text: &str| {
+        let mut octets = [0; 4096];
+        while !heard.contains(text) {
+            let count = stream.read(&mut octets).unwrap();
+            assert!(count > 0, "the stream ended: {heard}");
+            heard.push_str(&String::from_utf8_lossy(&octets[..count]));
+        }
+        heard.clone()
+    };
+    hear("text/event-stream");
+    let tell = |tenant: &str, uuid: &str| drop(house.works.1.send(Arc::new(json!({ "tenant": tenant, "uuid": uuid }))));
+    tell("bravo", "not yours");
+    tell("acme", "first");
+    let heard = hear("first");
+    assert!(!heard.contains("not yours") && heard.contains("data: {"), "{heard}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use wasmail_admin::Serving;
 use wasmail_tenants::Failure;
 
 use crate::config::Settings;
+use crate::decisions::Decisions;
 use crate::hosting::{Hosting, HostingError, Working, Workshop};
 use crate::paths;
 
@@ -48,8 +49,8 @@ pub(crate) struct Opened {
 }
 
 /// Opens the API, if there is to be one.
-pub(crate) async fn open(settings: &Settings, workshop: Option<Workshop>) -> Result<Option<Opened>, ApiError> {
-    let (Some(address), Some(workshop)) = (settings.api.listen, workshop) else { return Ok(None) };
+pub(crate) async fn open(settings: &Settings, with: Option<(Workshop, Decisions)>) -> Result<Option<Opened>, ApiError> {
+    let (Some(address), Some((workshop, decisions))) = (settings.api.listen, with) else { return Ok(None) };
     let tls = match (&settings.api.certificate, &settings.api.key) {
         (Some(chain), Some(key)) => Some(tls(chain, key)?),
         _ => None,
@@ -63,7 +64,7 @@ pub(crate) async fn open(settings: &Settings, workshop: Option<Workshop>) -> Res
         write_token(&path, &token).map_err(|source| ApiError::Token { path, source })?;
     }
     let (spool, orders) = (paths::spool(settings), paths::orders(settings));
-    let working = Working { hosting: Arc::clone(&hosting), spool, orders };
+    let working = Working { hosting: Arc::clone(&hosting), decisions, spool, orders };
     Ok(Some(Opened { hosting, address, working, serving: Serving { listener, tls } }))
 }
 

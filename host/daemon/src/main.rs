@@ -5,6 +5,7 @@ mod banner;
 mod capabilities;
 mod cli;
 mod config;
+mod decisions;
 mod dkim;
 mod hosting;
 mod lock;

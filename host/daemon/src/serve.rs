@@ -13,6 +13,7 @@ use wasmail_server::{AcmeRetry, Server, StartError};
 use crate::cli::ConfigArgs;
 use crate::cli::check::report;
 use crate::config::{self, Loaded, Settings};
+use crate::decisions::Decisions;
 use crate::lock::DataDir;
 use crate::out::say;
 use crate::plugins::{self, Plugins};
@@ -50,7 +51,8 @@ pub(crate) fn run(args: &ConfigArgs) -> miette::Result<ExitCode> {
         report(&loaded)?;
     }
     let settings = loaded.settings.clone().expect("settings without mistakes are there");
-    logs::start(&settings.log).map_err(Report::msg)?;
+    let decisions = settings.api.listen.map(|_| Decisions::new());
+    logs::start(&settings.log, decisions.as_ref()).map_err(Report::msg)?;
     let data_dir = DataDir::take(&settings.server.data_dir)?;
     let runtime = runtime(&settings).into_diagnostic()?;
     let plugins =
@@ -58,7 +60,7 @@ pub(crate) fn run(args: &ConfigArgs) -> miette::Result<ExitCode> {
     let outfit = Outfit::load(&settings, true, &mut loaded.mistakes);
     config::warn(&settings, &mut loaded.mistakes);
     report(&loaded)?;
-    runtime.block_on(serve(&settings, plugins, outfit, args))?;
+    runtime.block_on(serve(&settings, plugins, outfit, decisions, args))?;
     // What still runs are lookups and closing connections; nothing that has to be waited for.
     runtime.shutdown_background();
     drop(data_dir);
@@ -73,10 +75,16 @@ fn runtime(settings: &Settings) -> std::io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-async fn serve(settings: &Settings, mut plugins: Plugins, mut outfit: Outfit, args: &ConfigArgs) -> miette::Result<()> {
+async fn serve(
+    settings: &Settings,
+    mut plugins: Plugins,
+    mut outfit: Outfit,
+    decisions: Option<Decisions>,
+    args: &ConfigArgs,
+) -> miette::Result<()> {
     // Before the banner: whoever reads it may send a signal at once.
     let mut signals = Signals::listen().into_diagnostic()?;
-    let api = api::open(settings, plugins.workshop.take()).await?;
+    let api = api::open(settings, plugins.workshop.take().zip(decisions)).await?;
     outfit.hosting = api.as_ref().map(|api| Arc::clone(&api.hosting));
     let plugins = &plugins;
     let server = Server::bind(wiring::server(settings, plugins, &outfit)).map_err(explain)?;

@@ -111,7 +111,9 @@ fn listener(settings: &Settings, index: usize, plugins: &Plugins, outfit: &Outfi
         address: listener.address.clone(),
         socket_mode: listener.socket_mode.0,
         session: Arc::new(session),
-        policy: Arc::new(Stages::new(chain(before), chain(after), tenancy)),
+        policy: Arc::new(
+            Stages::new(chain(before), chain(after), tenancy).for_tenant(listener.tenant.as_deref().map(Arc::from)),
+        ),
         reverse_dns: reverse_dns(listener.reverse_dns.unwrap_or(settings.dns.reverse)),
         tls: listener_tls(listener.tls(), outfit.tls.as_ref()),
         proxies: listener.proxies.clone(),

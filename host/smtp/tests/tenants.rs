@@ -398,6 +398,27 @@ fn a_tenants_client_sends_in_its_name_to_anywhere() {
 }
 
 #[test]
+fn all_that_comes_to_a_tenants_listener_is_that_tenants() {
+    let town = town(|name| vec![says("own", &[Hook::Mail], Verdict::Deny(text(&format!("asked {name}"))))]);
+    let stages = Stages::new(Chain::default(), Chain::default(), Some(Arc::new(town)));
+    hold(
+        &mut connected(stages.for_tenant(Some("acme".into()))),
+        &[("MAIL FROM:<a@client.example>", "550 5.7.1 asked acme")],
+    );
+    let quiet = Stages::new(Chain::default(), Chain::default(), Some(Arc::new(self::town(|_| Vec::new()))));
+    hold(
+        &mut connected(quiet.for_tenant(Some("acme".into()))),
+        &[
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<one@acme.test>", "250"),
+            // It is nobody's door to others.
+            ("RCPT TO:<two@bravo.test>", "550 5.7.1"),
+            ("RCPT TO:<three@acme.test>", "250"),
+        ],
+    );
+}
+
+#[test]
 fn every_part_is_shown_to_all_stages() {
     const MESSAGE: &str = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b\r\nContent-Type: image/png\r\n\r\ntwo\r\n--b--\r\n.";
     let seen = Arc::new(std::sync::Mutex::new(Vec::new()));

@@ -128,6 +128,8 @@ section! {
         reverse_dns: Option<ReverseDns>,
         /// In place of single keys of the section `limits`.
         limits: Option<Table>,
+        /// The tenant whose listener it is.
+        tenant: Option<String>,
         /// The plugins that judge here, by name and in this order; all of them when left out.
         plugins: Option<Vec<String>>,
     }

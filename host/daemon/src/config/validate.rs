@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use wasmail_mail::Domain;
 use wasmail_policy::Grant;
+use wasmail_tenants::TenantName;
 
 use super::decode::{Decode, nearest};
 use super::limits::Limits;
@@ -78,6 +79,16 @@ fn api(settings: &Settings, mistakes: &mut Mistakes) {
     let (api, at) = (&settings.api, KeyPath::of(&["api"]));
     if api.certificate.is_some() != api.key.is_some() {
         mistakes.add(&at.key(if api.key.is_none() { "key" } else { "certificate" }), "is missing: they come together");
+    }
+    for (index, listener) in settings.listener.iter().enumerate() {
+        let at = KeyPath::of(&["listener"]).index(index).key("tenant");
+        match listener.tenant.as_deref().map(str::parse::<TenantName>) {
+            Some(Err(error)) => mistakes.add(&at, error),
+            Some(Ok(_)) if api.listen.is_none() => {
+                mistakes.add_with_help(&at, "there are no tenants", "they come by the API: set api.listen");
+            }
+            _ => {}
+        }
     }
     let Some(listen) = api.listen else { return };
     if !listen.ip().is_loopback() && api.certificate.is_none() {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::sync::broadcast::Receiver;
 use wasmail_admin::{Examined, Order, Unacceptable, Works};
 use wasmail_policy::Plugin;
 use wasmail_spool::{Inspection, RecipientState, SpoolId};
@@ -13,10 +14,13 @@ use super::house::start;
 use super::trial::trial;
 use super::{GRANTS, Hosting};
 use crate::cli::queue;
+use crate::decisions::Decisions;
 
 /// A running server.
 pub(crate) struct Working {
     pub(crate) hosting: Arc<Hosting>,
+    /// What is told of messages.
+    pub(crate) decisions: Decisions,
     /// Where messages wait.
     pub(crate) spool: PathBuf,
     /// Where orders about them are left.
@@ -138,6 +142,10 @@ impl Works for Working {
             wasmail_server::order(&dir, &order, id).map_err(|error| format!("the order cannot be left: {error}"))?;
             Ok(true)
         }))
+    }
+
+    fn decisions(&self) -> Receiver<Arc<Value>> {
+        self.decisions.watch()
     }
 
     fn usage(&self, tenant: &TenantName) -> Value {
