@@ -39,10 +39,11 @@ fn events(decisions: Receiver<Arc<Value>>, tenant: Option<TenantName>) -> Respon
         let text = loop {
             match timeout(HEARTBEAT, decisions.recv()).await {
                 Err(_) => break ": still here\n\n".to_owned(),
-                Ok(Ok(decision)) => match shown(&decision, tenant.as_ref()) {
-                    Some(decision) => break format!("data: {decision}\n\n"),
-                    None => {}
-                },
+                Ok(Ok(decision)) => {
+                    if let Some(decision) = shown(&decision, tenant.as_ref()) {
+                        break format!("data: {decision}\n\n");
+                    }
+                }
                 Ok(Err(RecvError::Lagged(lost))) => {
                     break format!("event: lost\ndata: {}\n\n", json!({ "lost": lost }));
                 }

@@ -1,6 +1,6 @@
 //! The HTTP API: tenants, their domains, modules, bindings, secrets, tokens and mail. See README.md.
 //!
-//! It stands on a [`Registry`](wasmail_tenants::Registry), which remembers, and on [`Works`], the running server.
+//! It stands on a [`Registry`], which remembers, and on [`Works`], the running server.
 
 mod bindings;
 mod body;
