@@ -186,6 +186,11 @@ fn what_does_not_work_does_not_get_in() {
     let Some((server, operator)) = open() else { return };
     let (acme, module) = tenant(&operator, "acme");
     bind(&acme, "acme", "filter", &module, &json!({}));
+    // What acts on the whole server no customer can have, whatever the operator writes.
+    for grant in ["relaying", "take-messages", "tcp", "inject"] {
+        let refused = operator.ask("PATCH", "/tenants/acme", &json!({ "grants": [grant] }));
+        assert_eq!(refused.status, 422, "{refused:?}");
+    }
     let upload = |octets: &[u8]| acme.send("POST", "/tenants/acme/modules", octets);
     let refused = upload(b"no component at all");
     assert_eq!((refused.status, &refused.json()["type"]), (422, &json!("urn:wasmail:problem:not-acceptable")));

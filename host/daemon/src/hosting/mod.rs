@@ -85,7 +85,7 @@ impl Hosting {
     pub(crate) async fn open(dir: PathBuf, workshop: Workshop) -> Result<Arc<Self>, HostingError> {
         let made = std::fs::create_dir_all(&dir);
         made.map_err(|source| HostingError::Dir { path: dir.clone(), source })?;
-        let registry = Embedded::open(&dir, &Grant::ALL.map(Grant::name))?;
+        let registry = Embedded::open(&dir, &GRANTS.map(Grant::name))?;
         let modules = Arc::new(Modules::open(&dir.join("modules"))?);
         let domains: Vec<Domain> = registry.all_domains().await?;
         let (jumps, waiting) = mpsc::channel(JUMPS);

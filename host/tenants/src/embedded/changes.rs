@@ -147,12 +147,13 @@ impl Writing<'_> {
         }
     }
 
-    /// Grants that there are, each once.
+    /// Grants that tenants can have, each once.
     pub(super) fn check_grants(&self, grants: &[String]) -> Done {
         let mut once = HashSet::new();
         for grant in grants {
             if !self.grants.contains(&grant.as_str()) {
-                return invalid(format!("there is no grant `{grant}`; there are {}", self.grants.join(", ")));
+                let known = self.grants.join(", ");
+                return invalid(format!("`{grant}` is no grant that tenants can have; there are {known}"));
             }
             if !once.insert(grant) {
                 return invalid(format!("the grant `{grant}` stands there twice"));

@@ -59,14 +59,14 @@ struct Place {
     opening: Opening,
     /// None after an error: redb refuses to go on until the file has been opened anew, which leads back to what was last synced.
     database: RwLock<Option<Arc<Database>>>,
-    /// The names of grants that there are.
+    /// The names of grants that tenants can have.
     grants: Vec<&'static str>,
 }
 
 type Opening = Box<dyn Fn() -> Result<Database, DatabaseError> + Send + Sync>;
 
 impl Embedded {
-    /// Opens the file in this directory, or makes it. After a crash it is as it was when the last change was answered.
+    /// Opens the file in this directory, or makes it; `grants` are the names of those that tenants can have. After a crash it is as it was when the last change was answered.
     ///
     /// # Errors
     /// When it cannot be used, is damaged, or newer than this program.

@@ -91,7 +91,7 @@ pub(super) struct Writing<'a> {
     pub(super) transaction: &'a WriteTransaction,
     /// Milliseconds since 1970.
     pub(super) at: u64,
-    /// The names of grants that there are.
+    /// The names of grants that tenants can have.
     pub(super) grants: &'a [&'static str],
 }
 
