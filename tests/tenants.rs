@@ -119,6 +119,34 @@ fn a_customer_watches_its_own_mail_being_judged() {
     assert!(told["plugins"].as_str().is_some_and(|plugins| plugins.starts_with("acme/filter@connect=next")), "{told}");
 }
 
+/// A customer chooses the names of its bindings: one of them is the name of a plugin of the operator's that has a key.
+#[test]
+fn what_the_operators_plugins_have_no_customers_has() {
+    if !here(&["curl"]) {
+        return;
+    }
+    let mut home = home();
+    let config = "[[plugin]]\nname = \"filter\"\nmodule = \"builtin:helo-checks\"\ngrants = [\"secret\"]\n\
+                  secrets = { key = \"env:KEY_OF_THE_OPERATOR\" }\n";
+    let all = std::fs::read_to_string(home.config()).expect("it was written") + config;
+    std::fs::write(home.config(), all).expect("it is ours");
+    home.set("KEY_OF_THE_OPERATOR", "0123456789abcdef0123456789abcdef");
+    let server = home.start();
+    let operator = Api::of(&server);
+    let (acme, module) = tenant(&operator, "acme");
+    bind(&acme, "acme", "filter", &module, &json!({ "rcpt": "key key" }));
+    assert_eq!(rcpt(&server, "one@acme.test"), (550, "5.7.1 Failure::NotGranted".to_owned()));
+    // Its own it uses, when it may.
+    operator.ask("PATCH", "/tenants/acme", &json!({ "grants": ["secret"] })).well();
+    let granted = json!({ "module": module, "config": { "rcpt": "key own" }, "grants": ["secret"] });
+    acme.ask("POST", "/tenants/acme/bindings/filter/activate", &granted).well();
+    acme.send("PUT", "/tenants/acme/secrets/own", b"fedcba9876543210").well();
+    assert_eq!(rcpt(&server, "one@acme.test"), (550, "5.7.1 has the key".to_owned()));
+    let granted = json!({ "module": module, "config": { "rcpt": "key key" }, "grants": ["secret"] });
+    acme.ask("POST", "/tenants/acme/bindings/filter/activate", &granted).well();
+    assert!(!rcpt(&server, "one@acme.test").1.contains("has the key"));
+}
+
 #[test]
 fn versions_change_while_mail_comes_and_no_message_fails() {
     let Some((server, operator)) = open() else { return };

@@ -52,8 +52,14 @@ impl Services {
         }
     }
 
-    /// What one plugin was granted.
+    /// What one of the operator's plugins was granted.
     pub(crate) fn of(&self, plugin: &Plugin) -> Capabilities {
+        let own = self.secrets.get(&plugin.name).cloned();
+        self.with(plugin, own)
+    }
+
+    /// What a plugin was granted that has these secrets: names of tenants' plugins are not known here.
+    pub(crate) fn with(&self, plugin: &Plugin, secrets: Option<Secrets>) -> Capabilities {
         let resolver = self.resolver.as_ref().filter(|_| has(plugin, Grant::Dns));
         let store = self.store.as_ref().filter(|_| has(plugin, Grant::Kv));
         let tcp = self.tcp.as_ref().filter(|_| has(plugin, Grant::Tcp));
@@ -62,7 +68,7 @@ impl Services {
             dns: resolver.map(|resolver| dns::Client::new(Arc::clone(resolver), dns_quota(plugin))),
             inject: has(plugin, Grant::Inject).then(|| self.inject(plugin)),
             kv: store.map(|store| kv::Space::new(Arc::clone(store), &plugin.tenant, &plugin.name, kv_quota(plugin))),
-            secrets: self.secrets.get(&plugin.name).cloned(),
+            secrets: secrets.filter(|_| has(plugin, Grant::Secret)),
             tcp: tcp.map(|network| tcp_client(Arc::clone(network), plugin)),
             geo: has(plugin, Grant::Geo).then(|| geo::Client::new(self.geo.clone(), geo_quota(plugin))),
             http: network.map(|network| http_client(Arc::clone(network), plugin)),

@@ -137,7 +137,7 @@ pub enum Change {
         tenant: TenantName,
         /// The secret.
         secret: SecretName,
-        /// At most 64 KiB. Never in the audit log.
+        /// 16 to 4,096 octets. Never in the audit log.
         #[serde(skip)]
         value: Vec<u8>,
     },

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 use wasmail_guest::{
-    ConnectOutcome, Connection, Message, Outcome, Plugin, Recipient, ReplyingOutcome, Transaction, plugin,
+    ConnectOutcome, Connection, Message, Outcome, Plugin, Recipient, ReplyingOutcome, Transaction, plugin, secret,
 };
 
 /// What to do at which hook, by the hook's name: `deny TEXT`, `quarantine REASON`, `trap`, `trap-at TEXT` for messages whose subject
-/// has this text.
+/// has this text; at `rcpt` `key NAME`, which tells whether there is such a secret.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub struct Opinion(HashMap<String, String>);
@@ -44,6 +44,10 @@ impl Plugin for Opinion {
     fn rcpt(&self, _: &Connection, _: &Transaction, _: &Recipient) -> ReplyingOutcome {
         match self.at("rcpt") {
             ("deny", text) => ReplyingOutcome::deny(text),
+            ("key", name) => ReplyingOutcome::deny(match secret::hmac_sha256(name, b"Hi There") {
+                Ok(_) => "has the key".to_owned(),
+                Err(failure) => format!("{failure:?}"),
+            }),
             _ => ReplyingOutcome::next(),
         }
     }

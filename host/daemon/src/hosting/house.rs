@@ -259,12 +259,9 @@ pub(super) async fn start(
         kv: config::PluginKv::of_size(quotas.kv / roster.bindings.len().max(1) as u64),
         ..config::Plugin::named(binding)
     };
-    let mut capabilities = hosting.workshop.services.of(&plugin);
-    if version.grants.iter().any(|grant| grant == Grant::Secret.name()) {
-        let secrets = roster.secrets.iter();
-        let usable = secrets.filter_map(|(name, value)| Some((name.to_string(), Secret::new(value).ok()?)));
-        capabilities.secrets = Some(usable.collect());
-    }
+    let secrets = roster.secrets.iter();
+    let secrets = secrets.filter_map(|(name, value)| Some((name.to_string(), Secret::new(value).ok()?))).collect();
+    let capabilities = hosting.workshop.services.with(&plugin, Some(secrets));
     let memory = usize::try_from(quotas.memory).unwrap_or(usize::MAX).min(hosting.workshop.memory);
     let bind = Bind {
         name: format!("{}/{binding}", roster.tenant.name),

@@ -18,8 +18,9 @@ const TITLE_MAX: usize = 200;
 const DOMAINS_MAX: usize = 10_000;
 /// Keys that sign modules.
 const SIGNERS_MAX: usize = 16;
-/// Octets of one secret, and secrets of one tenant.
-const SECRET_MAX: usize = 64 << 10;
+/// Octets of one secret: fewer can be guessed, and more no plugin can use. Secrets of one tenant.
+const SECRET_MIN: usize = 16;
+const SECRET_MAX: usize = 4_096;
 const SECRETS_MAX: usize = 1_000;
 /// Tokens in all: an operator with ten thousand tenants has a few for each.
 const TOKENS_MAX: u64 = 100_000;
@@ -86,8 +87,8 @@ impl Writing<'_> {
             }
             Change::SetSecret { tenant, secret, value } => {
                 self.tenant(tenant)?;
-                if value.is_empty() || value.len() > SECRET_MAX {
-                    return invalid(format!("a secret has 1 to {SECRET_MAX} octets"));
+                if !(SECRET_MIN..=SECRET_MAX).contains(&value.len()) {
+                    return invalid(format!("a secret has {SECRET_MIN} to {SECRET_MAX} octets"));
                 }
                 self.room(SECRETS, tenant, "secrets", SECRETS_MAX as u64)?;
                 self.put(SECRETS, &own(tenant, secret), &KeptSecret { changed: self.at, value: value.clone() })

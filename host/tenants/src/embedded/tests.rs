@@ -444,8 +444,8 @@ proptest! {
 fn secrets_of_a_tenant_have_limits() {
     let registry = furnished();
     let set = |value: Vec<u8>| Change::SetSecret { tenant: name("acme"), secret: name("key"), value };
-    assert_eq!(refused(&registry, &set(Vec::new())), "a secret has 1 to 65536 octets");
-    make(&registry, &set(vec![0; 65_536])).unwrap();
+    assert_eq!(refused(&registry, &set(Vec::new())), "a secret has 16 to 4096 octets");
+    make(&registry, &set(vec![0; 4_096])).unwrap();
     let there = matches!(
         make(&registry, &Change::RemoveSecret { tenant: name("acme"), secret: name("other") }),
         Err(Failure::Refused(Refusal::NotThere("secret", _)))
