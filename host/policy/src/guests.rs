@@ -3,8 +3,10 @@
 use std::mem;
 use std::sync::Arc;
 
+use wasmail_mail::{Handling, HeaderSection, ReversePath};
+
 use crate::tenancy::{Pass, Tenant};
-use crate::{Context, Decision, Held, Notes, Results, Step};
+use crate::{Context, Decision, Held, Notes, Results, Step, TransactionContext};
 
 /// Tenants that a connection remembers. One that comes back after so many others begins anew.
 const GUESTS_MAX: usize = 64;
@@ -74,20 +76,46 @@ pub(crate) struct Stay {
     /// The room that it takes.
     pass: Option<Pass>,
     shelf: Shelf,
+    /// The transaction as it was before the tenant's plugins saw it.
+    before: Option<Box<Before>>,
     /// Whether the tenant's plugins have been asked about MAIL.
     pub(crate) introduced: bool,
     /// What they said to that, if they object.
     pub(crate) objection: Option<Decision>,
 }
 
-impl Stay {
-    /// The transaction is this one's from now on; what another's plugins left on it is gone.
+/// What plugins can change of a transaction before its data come.
+#[derive(Debug, Clone)]
+struct Before {
+    header: Arc<HeaderSection>,
+    handling: Handling,
+    reverse_path: ReversePath,
+}
+
+impl TransactionContext {
+    /// The transaction is this one's from now on; what another's plugins did to it is undone.
     pub(crate) fn belongs_to(&mut self, owner: Option<Arc<str>>) {
-        if self.owner != owner {
-            *self = Self { owner, ..Self::default() };
+        if self.stay.owner == owner {
+            return;
         }
+        if let Some(before) = self.stay.before.take() {
+            let Before { header, handling, reverse_path } = *before;
+            (self.facts.header, self.facts.handling, self.facts.reverse_path) = (header, handling, reverse_path);
+        }
+        self.stay = Stay { owner, ..Stay::default() };
     }
 
+    /// A tenant's plugins are about to see it.
+    fn keep(&mut self) {
+        let facts = &self.facts;
+        self.stay.before.get_or_insert_with(|| {
+            let (header, handling) = (Arc::clone(&facts.header), facts.handling.clone());
+            Box::new(Before { header, handling, reverse_path: facts.reverse_path.clone() })
+        });
+    }
+}
+
+impl Stay {
     /// Makes room for another transaction.
     pub(crate) fn leave(&mut self) {
         self.pass = None;
@@ -115,6 +143,10 @@ impl Visit {
     pub(crate) fn begin(context: &mut Context, tenant: &str) -> Option<Self> {
         let mut guest = context.guests.take(tenant)?;
         exchange(context, &mut guest);
+        // Once somebody is accepted, it stays this tenant's.
+        if let Some(transaction) = context.transaction.as_mut().filter(|own| own.facts.recipients.is_empty()) {
+            transaction.keep();
+        }
         let in_transaction = context.transaction.as_ref().map_or(0, |transaction| transaction.trail.steps().len());
         Some(Self { guest, steps: (context.trail.steps().len(), in_transaction) })
     }

@@ -192,7 +192,7 @@ impl Stages {
         if !transaction.facts.recipients.is_empty() {
             return Err(Held::OtherTenant);
         }
-        stay.belongs_to(owner);
+        transaction.belongs_to(owner);
         Ok(())
     }
 }

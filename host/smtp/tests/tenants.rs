@@ -226,6 +226,33 @@ fn nobody_sees_what_others_left() {
 }
 
 #[test]
+fn what_a_tenant_did_to_a_transaction_goes_with_it() {
+    let leaves = |name: &str| match name {
+        "acme" => {
+            let field = Mutation::AddHeader { name: "X-Acme".into(), value: "was here".into() };
+            let held = Mutation::Quarantine("Acme looks at it".into());
+            let leaves = does("leaves", &[Hook::Mail, Hook::Rcpt], vec![field, held]);
+            vec![leaves, says("refuses", &[Hook::Rcpt], Verdict::Deny(None))]
+        }
+        _ => Vec::new(),
+    };
+    let mut rehearsal = with(town(leaves));
+    hold(
+        &mut rehearsal,
+        &[
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<one@acme.test>", "550"),
+            ("RCPT TO:<two@bravo.test>", "250"),
+            ("DATA", "354"),
+            ("Subject: to bravo\r\n\r\nhello\r\n.", "250"),
+        ],
+    );
+    let message = &rehearsal.messages()[0];
+    assert_eq!(message.envelope.handling.quarantine, None);
+    assert!(!String::from_utf8_lossy(&message.header).contains("X-Acme"));
+}
+
+#[test]
 fn a_refusal_of_the_operators_is_nobody_elses_to_overturn() {
     let overturns = || says("lenient", &[Hook::Deny], Verdict::Accept(None));
     let refuses = || says("strict", &[Hook::Data], Verdict::Deny(None));
