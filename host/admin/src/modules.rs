@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use data_encoding::BASE64;
 use http_body_util::BodyExt;
 use ring::signature::{ED25519, UnparsedPublicKey};
-use wasmail_tenants::{Change, Module, ModuleHash, StoreError, Tenant};
+use wasmail_tenants::{Change, Draft, Module, ModuleHash, Refusal, StoreError, Tenant};
 
 use crate::Shared;
 use crate::body::{json_of, nothing, ok, page, too_large};
@@ -50,15 +50,17 @@ pub(crate) async fn upload(
     let name = caller.writes(&tenant)?;
     let tenant = shared.registry.tenant(&name).await?;
     let _place = shared.uploads.acquire().await;
-    let hash = receive(&shared, body, tenant.quotas.module_size).await?;
+    let (draft, octets) = receive(&shared, body, tenant.quotas.module_size).await?;
+    let (hash, size) = (draft.hash(), octets.len() as u64);
     let signer = signer(&tenant, &hash, &headers)?;
-    let octets = shared.modules.get(&hash).map_err(|error| not_kept(&error))?;
-    let size = octets.len() as u64;
+    has_room(&shared, &tenant, &hash).await?;
     let refused = |Unacceptable { what, help }| {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not-acceptable", "This is no module for us", what)
             .with("help", help)
     };
     let examined = shared.works.examine(&tenant, octets).await.map_err(refused)?;
+    // Not before: what is refused leaves nothing on the disk.
+    draft.keep().map_err(|error| not_kept(&error))?;
     let module = Module {
         hash: hash.clone(),
         tenant: name.clone(),
@@ -76,17 +78,29 @@ pub(crate) async fn upload(
 }
 
 /// Writes a module down as it comes. One that is too large is not read to its end.
-async fn receive(shared: &Shared, mut body: Body, most: u64) -> Result<ModuleHash, Problem> {
+async fn receive(shared: &Shared, mut body: Body, most: u64) -> Result<(Draft<'_>, Vec<u8>), Problem> {
     let mut draft = shared.modules.draft(most).map_err(|error| not_kept(&error))?;
+    let mut octets = Vec::new();
     while let Some(frame) = body.frame().await {
         let cut_off = |error: axum::Error| {
             Problem::new(StatusCode::BAD_REQUEST, "cut-off", "The body ended too early", error.to_string())
         };
-        if let Ok(octets) = frame.map_err(cut_off)?.into_data() {
-            draft.push(&octets).map_err(|error| not_kept(&error))?;
+        if let Ok(data) = frame.map_err(cut_off)?.into_data() {
+            draft.push(&data).map_err(|error| not_kept(&error))?;
+            octets.extend_from_slice(&data);
         }
     }
-    draft.keep().map_err(|error| not_kept(&error))
+    Ok((draft, octets))
+}
+
+/// Whether the tenant may have one more: the registry says the same in the end, but by then it would lie on the disk.
+async fn has_room(shared: &Shared, tenant: &Tenant, hash: &ModuleHash) -> Result<(), Problem> {
+    let modules = shared.registry.modules(&tenant.name).await?;
+    let most = tenant.quotas.modules;
+    if modules.len() < most as usize || modules.iter().any(|module| module.hash == *hash) {
+        return Ok(());
+    }
+    Err(Refusal::OverQuota { what: "modules", most: most.into() }.into())
 }
 
 fn not_kept(error: &StoreError) -> Problem {

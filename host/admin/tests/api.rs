@@ -347,6 +347,19 @@ fn a_module_that_is_too_large_is_not_read_to_its_end() {
 }
 
 #[test]
+fn what_is_refused_leaves_nothing_on_the_disk() {
+    let house = House::new();
+    let (own, _, _) = house.tenant("acme");
+    let upload = |octets: &[u8]| house.with(&own, "POST", "/v1/tenants/acme/modules", "", octets);
+    upload(b"bad octets").is_problem(422, "not-acceptable");
+    house.done("PATCH", "/v1/tenants/acme", &json!({ "quotas": { "modules": 1 } }));
+    upload(b"one too many").is_problem(403, "over-quota");
+    // What it has already is none more.
+    assert_eq!(upload(b"module of acme").status, 201);
+    assert_eq!(std::fs::read_dir(house.dir.path().join("modules")).unwrap().count(), 1);
+}
+
+#[test]
 fn refusals_say_what_to_change() {
     let house = House::new();
     let (own, _, module) = house.tenant("acme");

@@ -127,13 +127,19 @@ impl Draft<'_> {
         self.file.write_all(octets).map_err(|source| StoreError::Io { path: self.path.clone(), source })
     }
 
+    /// The hash of what has come so far.
+    #[must_use]
+    pub fn hash(&self) -> ModuleHash {
+        let hash = HEXLOWER.encode(self.hash.clone().finish().as_ref());
+        hash.parse().expect("a SHA-256 in hexadecimal digits is one")
+    }
+
     /// Makes it durable under its hash.
     ///
     /// # Errors
     /// When the disk says no; nothing is left then.
     pub fn keep(self) -> Result<ModuleHash, StoreError> {
-        let hash = HEXLOWER.encode(self.hash.clone().finish().as_ref());
-        let hash: ModuleHash = hash.parse().expect("a SHA-256 in hexadecimal digits is one");
+        let hash = self.hash();
         let path = self.modules.path(&hash);
         let place = || -> io::Result<()> {
             self.file.sync_all()?;
