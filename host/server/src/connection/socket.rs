@@ -95,7 +95,15 @@ impl Socket {
         let mut room = ReadBuf::new(buffer.room());
         let polled = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(task, &mut room),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(task, &mut room),
+            Stream::Tls(stream) => {
+                let read = Pin::new(&mut *stream).poll_read(task, &mut room);
+                // What TLS itself answers, such as a refusal of new keys, must not wait until we have something to say.
+                if read.is_pending() && stream.get_ref().1.wants_write() {
+                    // A connection that can't be written to shows at the next reading.
+                    let _ = Pin::new(stream).poll_flush(task);
+                }
+                read
+            }
             Stream::Gone => Poll::Ready(Ok(())),
         };
         let filled = room.filled().len();
