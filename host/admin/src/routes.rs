@@ -48,6 +48,7 @@ use Who::{Anybody, Operator, Tenant};
 #[rustfmt::skip]
 pub(crate) static ROUTES: &[Route] = &[
     route("get", "/healthz", Anybody, "Whether the server answers.", None, || get(healthy)),
+    route("get", "/metrics", Operator, "What the server counts and measures: OpenMetrics, for Prometheus.", None, || get(traffic::metrics)),
     route("get", "/v1/openapi.json", Anybody, "This document.", None, || get(openapi::document)),
     route("get", "/v1/tenants", Tenant, "The tenants that the token sees.", None, || get(tenants::list)),
     route("get", "/v1/tenants/{tenant}", Tenant, "A tenant.", None, || get(tenants::get)),
@@ -80,6 +81,7 @@ pub(crate) static ROUTES: &[Route] = &[
     route("get", "/v1/tenants/{tenant}/usage", Tenant, "What a tenant has used of its quotas.", None, || get(tenants::usage)),
     route("get", "/v1/tenants/{tenant}/queue", Tenant, "A tenant's messages that wait.", None, || get(traffic::of_tenant)),
     route("post", "/v1/tenants/{tenant}/queue/{id}", Tenant, "Does something with a message: ?order=release, retry, hold, expire, remove.", None, || post(traffic::order_of_tenant)),
+    route("get", "/v1/tenants/{tenant}/metrics", Tenant, "What is counted and measured for a tenant: OpenMetrics.", None, || get(traffic::metrics_of_tenant)),
     route("get", "/v1/tenants/{tenant}/decisions", Tenant, "A tenant's decisions as they are made: server-sent events.", None, || get(events::of_tenant)),
     route("get", "/v1/tenants/{tenant}/quarantine", Tenant, "A tenant's messages that are held.", None, || get(traffic::quarantine)),
     route("get", "/v1/tokens", Operator, "All tokens.", None, || get(tokens::all)),

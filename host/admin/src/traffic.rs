@@ -1,6 +1,8 @@
-//! Mail that waits: the queue, and what is held.
+//! Mail that waits, the queue and what is held; and what is counted of all mail.
 
 use axum::extract::{Path, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use wasmail_tenants::TenantName;
 
@@ -71,4 +73,27 @@ pub(crate) async fn order_of_tenant(
     Asked(wanted): Asked<Wanted>,
 ) -> Answer {
     give(&shared, Some(&caller.writes(&tenant)?), &id, &wanted).await
+}
+
+/// Text that Prometheus and others read (OpenMetrics 1.0).
+fn open_metrics(text: String) -> Response {
+    let mut response = text.into_response();
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+pub(crate) async fn metrics(caller: Caller, State(shared): State<Shared>) -> Answer {
+    caller.is_operator()?;
+    Ok(open_metrics(shared.works.metrics(None)))
+}
+
+pub(crate) async fn metrics_of_tenant(
+    caller: Caller,
+    State(shared): State<Shared>,
+    Path(tenant): Path<String>,
+) -> Answer {
+    let tenant = caller.reads(&tenant)?;
+    shared.registry.tenant(&tenant).await?;
+    Ok(open_metrics(shared.works.metrics(Some(&tenant))))
 }

@@ -93,6 +93,9 @@ pub trait Works: Send + Sync {
     /// Decisions about messages as they are made: objects with `uuid`, `tenant`, `verdict`, `reply`, `plugins` and others.
     fn decisions(&self) -> Receiver<Arc<Value>>;
 
+    /// What is counted and measured, of all or of one tenant, in the text format of OpenMetrics.
+    fn metrics(&self, tenant: Option<&TenantName>) -> String;
+
     /// What a tenant has used since the server's start.
     fn usage(&self, tenant: &TenantName) -> Value;
 

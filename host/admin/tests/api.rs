@@ -67,6 +67,10 @@ impl Works for Plain {
         self.1.subscribe()
     }
 
+    fn metrics(&self, tenant: Option<&TenantName>) -> String {
+        format!("messages{{tenant={:?}}} 1\n# EOF\n", tenant.map_or("*", TenantName::as_str))
+    }
+
     fn usage(&self, _: &TenantName) -> Value {
         json!({ "messages": 3 })
     }

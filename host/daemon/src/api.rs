@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use wasmail_admin::Serving;
+use wasmail_server::Metrics;
 use wasmail_tenants::Failure;
 
 use crate::config::Settings;
@@ -49,7 +50,11 @@ pub(crate) struct Opened {
 }
 
 /// Opens the API, if there is to be one.
-pub(crate) async fn open(settings: &Settings, with: Option<(Workshop, Decisions)>) -> Result<Option<Opened>, ApiError> {
+pub(crate) async fn open(
+    settings: &Settings,
+    with: Option<(Workshop, Decisions)>,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Opened>, ApiError> {
     let (Some(address), Some((workshop, decisions))) = (settings.api.listen, with) else { return Ok(None) };
     let tls = match (&settings.api.certificate, &settings.api.key) {
         (Some(chain), Some(key)) => Some(tls(chain, key)?),
@@ -64,7 +69,7 @@ pub(crate) async fn open(settings: &Settings, with: Option<(Workshop, Decisions)
         write_token(&path, &token).map_err(|source| ApiError::Token { path, source })?;
     }
     let (spool, orders) = (paths::spool(settings), paths::orders(settings));
-    let working = Working { hosting: Arc::clone(&hosting), decisions, spool, orders };
+    let working = Working { hosting: Arc::clone(&hosting), decisions, metrics: Arc::clone(metrics), spool, orders };
     Ok(Some(Opened { hosting, address, working, serving: Serving { listener, tls } }))
 }
 

@@ -84,7 +84,7 @@ async fn serve(
 ) -> miette::Result<()> {
     // Before the banner: whoever reads it may send a signal at once.
     let mut signals = Signals::listen().into_diagnostic()?;
-    let api = api::open(settings, plugins.workshop.take().zip(decisions)).await?;
+    let api = api::open(settings, plugins.workshop.take().zip(decisions), &outfit.metrics).await?;
     outfit.hosting = api.as_ref().map(|api| Arc::clone(&api.hosting));
     let plugins = &plugins;
     let server = Server::bind(wiring::server(settings, plugins, &outfit)).map_err(explain)?;

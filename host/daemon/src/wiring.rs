@@ -8,7 +8,7 @@ use wasmail_policy::{Chain, Stages, Tenancy};
 use wasmail_queue::{Backoff, Policy};
 use wasmail_server::{
     ConnectionLimits, DeliveryConfig, Destination, DnsConfig, LaneConfig, ListenerConfig, ListenerTls, MaildirConfig,
-    MxConfig, ReportsConfig, RouteConfig, ServerConfig, Signer, SigningKey, SpoolConfig, Tls, Users,
+    Metrics, MxConfig, ReportsConfig, RouteConfig, ServerConfig, Signer, SigningKey, SpoolConfig, Tls, Users,
 };
 use wasmail_smtp::{AuthConfig, SessionConfig, Srs};
 
@@ -34,6 +34,8 @@ pub(crate) struct Outfit {
     pub(crate) srs: Option<Arc<Srs>>,
     /// Tenants, once they are there.
     pub(crate) hosting: Option<Arc<Hosting>>,
+    /// Where what happens is counted.
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Outfit {
@@ -46,7 +48,7 @@ impl Outfit {
         });
         outbound::check(settings, mistakes);
         let (dkim, srs) = (dkim::load(settings, mistakes), srs::load(settings, mistakes));
-        Self { tls: tls::load(settings, make, mistakes), users, dkim, srs, hosting: None }
+        Self { tls: tls::load(settings, make, mistakes), users, dkim, srs, hosting: None, metrics: Arc::default() }
     }
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn server(settings: &Settings, plugins: &Plugins, outfit: &Outfit) ->
         delivery: delivery(settings, plugins, outfit.srs.as_ref()),
         signer: Signer::new(outfit.dkim.clone()),
         acme: tls::acme(settings),
+        metrics: Arc::clone(&outfit.metrics),
         drain_timeout: settings.server.drain_timeout,
     }
 }

@@ -16,6 +16,7 @@ use wasmail_smtp::SessionConfig;
 use wasmail_spool::Options;
 
 use crate::acme::AcmeConfig;
+use crate::metrics::Metrics;
 use crate::tls::Tls;
 use crate::users::Users;
 use crate::wire::Address;
@@ -41,6 +42,8 @@ pub struct ServerConfig {
     pub signer: Signer,
     /// Where certificates come from; none if the operator has them or nobody speaks TLS.
     pub acme: Option<AcmeConfig>,
+    /// Where what happens is counted.
+    pub metrics: Arc<Metrics>,
     /// How long a running transaction may go on after the server was told to stop; then its client gets 421.
     ///
     /// 30 seconds by default: service managers kill after 90.

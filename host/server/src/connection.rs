@@ -23,6 +23,7 @@ use crate::dns::{Lookup, Named};
 use crate::limits::Place;
 use crate::listener::Listener;
 use crate::log;
+use crate::metrics::Metrics;
 use crate::proxy::{self, Proxied};
 use crate::server::House;
 use crate::stop::{Phase, Stop};
@@ -42,10 +43,11 @@ pub(crate) async fn serve(
     house: Arc<House>,
     mut place: Place,
 ) {
+    let _open = house.metrics.opened(&listener.name);
     let mut facts = facts(&stream, peer, &listener);
     if let Wire::Tcp(stream) = &mut stream
         && listener.is_proxy(peer.ip())
-        && !speaks_for(stream, &mut facts, &listener, &mut place).await
+        && !speaks_for(stream, &mut facts, &listener, &house.metrics, &mut place).await
     {
         return;
     }
@@ -53,7 +55,10 @@ pub(crate) async fn serve(
     if let ListenerTls::Implicit(tls) = &listener.tls {
         match socket.start_tls(tls).await {
             Ok(secured) => facts.tls = Some(secured),
-            Err(error) => return log::no_tls(&facts, &listener.name, &error),
+            Err(error) => {
+                house.metrics.no_tls(&listener.name);
+                return log::no_tls(&facts, &listener.name, &error);
+            }
         }
     }
     let named = match listener.reverse_dns {
@@ -85,7 +90,13 @@ pub(crate) async fn serve(
 }
 
 /// Hears from a proxy who its client is; false when there is nobody to serve.
-async fn speaks_for(stream: &mut TcpStream, facts: &mut Connection, listener: &Listener, place: &mut Place) -> bool {
+async fn speaks_for(
+    stream: &mut TcpStream,
+    facts: &mut Connection,
+    listener: &Listener,
+    metrics: &Metrics,
+    place: &mut Place,
+) -> bool {
     let proxied = match proxy::read(stream).await {
         Ok(proxied) => proxied,
         Err(error) => {
@@ -100,7 +111,7 @@ async fn speaks_for(stream: &mut TcpStream, facts: &mut Connection, listener: &L
         facts.local.port = destination.port();
     }
     let admitted = place.belongs_to(facts.remote.ip);
-    admitted.map_err(|crowded| listener.turn_away(stream, facts.remote.ip, crowded)).is_ok()
+    admitted.map_err(|crowded| listener.turn_away(stream, facts.remote.ip, crowded, metrics)).is_ok()
 }
 
 fn facts(stream: &Wire, peer: SocketAddr, listener: &Listener) -> Connection {
@@ -384,6 +395,7 @@ impl Client<'_, '_> {
         match secured {
             Ok(facts) => self.session.secured(facts, self.now),
             Err(error) => {
+                self.house.metrics.no_tls(&self.listener.name);
                 log::no_tls(&self.session.context().connection, &self.listener.name, &error);
                 self.session.not_secured(self.now);
             }
@@ -412,6 +424,7 @@ impl Client<'_, '_> {
     fn log_ended(&mut self) {
         if let Some(ended) = self.session.take_ended() {
             let took = self.now.monotonic.saturating_duration_since(self.transaction_began.monotonic);
+            self.house.metrics.message(&ended);
             log::message(&self.session.context().connection, &ended, took);
         }
     }
@@ -421,6 +434,7 @@ impl Client<'_, '_> {
         // Who said QUIT is not sending; whoever was sent away may be, and would lose our last words.
         let goodbye = if facts.last_response.starts_with("221") { Goodbye::Quick } else { Goodbye::Patient };
         let goodbye = if facts.remote.closed { Goodbye::Quick } else { goodbye };
+        self.house.metrics.connection(self.session.context(), &self.listener.name);
         log::connection(self.session.context(), &self.listener.name);
         if self.flush().await.is_ok() {
             self.socket.close(goodbye).await;

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use wasmail_mail::Handling;
 use wasmail_spool::{RecipientState, Recovered, Spool, SpoolId};
 
+use crate::metrics::Metrics;
 use crate::stop::Stop;
 use crate::{DeliveryConfig, RouteConfig, StartError};
 
@@ -36,11 +37,20 @@ use ways::{Circumstances, Way, Ways};
 
 pub use orders::{Order, order};
 
+/// Whom all lanes ask and tell.
+#[derive(Clone, Copy)]
+pub(crate) struct Asks<'a> {
+    pub(crate) reporter: &'a Arc<Reporter>,
+    pub(crate) hooks: &'a Arc<Hooks>,
+    pub(crate) metrics: &'a Arc<Metrics>,
+}
+
 /// Where sessions hand in what they have committed.
 #[derive(Debug, Clone)]
 pub(crate) struct Deliveries {
     usual: UnboundedSender<Work>,
     routes: Arc<HashMap<String, UnboundedSender<Work>>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Deliveries {
@@ -48,6 +58,7 @@ impl Deliveries {
     /// It is tried from the time on that its sender wants, at once if none.
     pub(crate) fn accepted(&self, id: SpoolId, recipients: usize, handling: &Handling, now: SystemTime) {
         if let Some(reason) = &handling.quarantine {
+            self.metrics.quarantined();
             let reason = crate::log::Escaped(reason);
             tracing::warn!(target: "wasmail::delivery", queue_id = %id, %reason, "held: `wasmail queue release` lets it go");
             return;
@@ -83,13 +94,13 @@ impl Delivery {
     pub(crate) fn new(
         config: DeliveryConfig,
         own: &Own,
-        (reporter, hooks): (&Arc<Reporter>, &Arc<Hooks>),
+        asks: Asks<'_>,
         spool: Spool,
         recovered: Vec<Recovered>,
         now: SystemTime,
     ) -> Result<(Deliveries, Self), StartError> {
         let last_recovered = recovered.iter().map(|message| message.id).max();
-        let circumstances = Circumstances { hooks, own, last_recovered };
+        let circumstances = Circumstances { hooks: asks.hooks, own, last_recovered };
         let mut sorted = Sorted::new(recovered);
         let (mut by_route, mut by_domain) = (HashMap::new(), BTreeMap::new());
         for (name, RouteConfig { lane, domains }) in &config.routes {
@@ -102,16 +113,16 @@ impl Delivery {
         for (name, RouteConfig { lane, .. }) in config.routes {
             let ways = Ways::new(Arc::clone(&by_route[&name]), BTreeMap::new(), Arc::clone(&by_route));
             let held = sorted.take(Some(&name));
-            let (sender, lane) = Lane::new(lane, ways, (reporter, hooks), spool.clone(), held, now);
+            let (sender, lane) = Lane::new(Some(&name), lane, ways, asks, spool.clone(), held, now);
             lanes.push(lane);
             routes.insert(name, sender);
         }
         let ways = Ways::new(Way::new(&config.usual, &circumstances)?, by_domain, by_route);
-        let (usual, lane) = Lane::new(config.usual, ways, (reporter, hooks), spool.clone(), sorted.take(None), now);
+        let (usual, lane) = Lane::new(None, config.usual, ways, asks, spool.clone(), sorted.take(None), now);
         lanes.push(lane);
         sorted.report_rest();
-        let deliveries = Deliveries { usual, routes: Arc::new(routes) };
-        reporter.open(deliveries.clone());
+        let deliveries = Deliveries { usual, routes: Arc::new(routes), metrics: Arc::clone(asks.metrics) };
+        asks.reporter.open(deliveries.clone());
         let clerk = Clerk { dir: config.orders, spool, deliveries: deliveries.clone() };
         Ok((deliveries, Self { lanes, clerk }))
     }

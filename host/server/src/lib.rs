@@ -14,6 +14,7 @@ mod inject;
 mod limits;
 mod listener;
 mod log;
+mod metrics;
 mod proxy;
 mod server;
 mod signing;
@@ -31,6 +32,7 @@ pub use config::{
 pub use delivery::{Order, order};
 pub use error::StartError;
 pub use inject::{InjectError, Injector};
+pub use metrics::Metrics;
 pub use server::{Server, Stopped};
 pub use signing::{DkimKey, DkimKeyError};
 pub use tls::{Certificate, Tls, TlsConfig, TlsError, TlsVersion};

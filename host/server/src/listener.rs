@@ -20,6 +20,7 @@ use wasmail_smtp::SessionConfig;
 
 use crate::connection;
 use crate::limits::Crowded;
+use crate::metrics::Metrics;
 use crate::server::House;
 use crate::stop::Phase;
 use crate::wire::{Address, Wire};
@@ -63,7 +64,8 @@ impl Listener {
     }
 
     /// Says 421 as far as that goes without waiting.
-    pub(crate) fn turn_away(&self, stream: &impl AsFd, ip: IpAddr, crowded: Crowded) {
+    pub(crate) fn turn_away(&self, stream: &impl AsFd, ip: IpAddr, crowded: Crowded, metrics: &Metrics) {
+        metrics.turned_away(&self.name);
         tracing::info!(target: "wasmail::connection", listener = self.name, %ip, ?crowded, "turned away");
         let reply = match crowded {
             Crowded::Total => wasmail_smtp::TOO_MANY_CONNECTIONS,
@@ -227,7 +229,7 @@ impl Bound {
                 let (listener, house) = (Arc::clone(&self.listener), Arc::clone(house));
                 tokio::spawn(connection::serve(stream, peer, listener, house, place));
             }
-            Err(crowded) => self.listener.turn_away(&stream, peer.ip(), crowded),
+            Err(crowded) => self.listener.turn_away(&stream, peer.ip(), crowded, &house.metrics),
         }
     }
 

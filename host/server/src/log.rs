@@ -94,7 +94,7 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn verdict(fate: &Fate) -> &'static str {
+pub(crate) fn verdict(fate: &Fate) -> &'static str {
     match fate {
         Fate::Queued(_) => "queued",
         Fate::Taken => "taken",

@@ -11,11 +11,12 @@ use wasmail_spool::Spool;
 
 use crate::acme::{Acme, AcmeRetry};
 use crate::body::SpooledBody;
-use crate::delivery::{Deliveries, Delivery, Hooks, Own, Reporter};
+use crate::delivery::{Asks, Deliveries, Delivery, Hooks, Own, Reporter};
 use crate::dns::Names;
 use crate::inject::Injector;
 use crate::limits::Census;
 use crate::listener::{self, Bound};
+use crate::metrics::Metrics;
 use crate::signing;
 use crate::stop::{Phase, Stop};
 use crate::tls::Tls;
@@ -44,6 +45,7 @@ pub(crate) struct House {
     pub(crate) signer: Arc<Signer>,
     pub(crate) names: Option<Arc<Names>>,
     pub(crate) census: Arc<Census>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: Arc<Stop>,
 }
 
@@ -90,10 +92,12 @@ impl Server {
         let reporter = Arc::new(Reporter::new(reports, spool.clone(), Arc::clone(&signer), inline_max));
         let lifetime = config.delivery.usual.retry.lifetime;
         let hooks = Arc::new(Hooks::new(Arc::clone(&config.delivery.chain), inline_max, lifetime));
-        let (asks, now) = ((&reporter, &hooks), SystemTime::now());
+        let metrics = config.metrics;
+        let (asks, now) = (Asks { reporter: &reporter, hooks: &hooks, metrics: &metrics }, SystemTime::now());
         let (deliveries, delivery) = Delivery::new(config.delivery, &own, asks, spool.clone(), recovered, now)?;
         let (census, stop) = (Census::new(limits), Arc::new(Stop::default()));
-        let house = Arc::new(House { spool, inline_max, delivery: deliveries, hooks, signer, names, census, stop });
+        let house =
+            Arc::new(House { spool, inline_max, delivery: deliveries, hooks, signer, names, census, metrics, stop });
         let injector = Injector::new(Arc::clone(&house), session);
         Ok(Self { bound, house, delivery, injector, acme, drain_timeout: config.drain_timeout })
     }

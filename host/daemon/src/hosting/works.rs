@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 use wasmail_admin::{Examined, Order, Unacceptable, Works};
 use wasmail_policy::Plugin;
+use wasmail_server::Metrics;
 use wasmail_spool::{Inspection, RecipientState, SpoolId};
 use wasmail_tenants::{BoxFuture, Change, Metadata, Registry, Tenant, TenantName, Version};
 
@@ -21,6 +22,8 @@ pub(crate) struct Working {
     pub(crate) hosting: Arc<Hosting>,
     /// What is told of messages.
     pub(crate) decisions: Decisions,
+    /// What is counted.
+    pub(crate) metrics: Arc<Metrics>,
     /// Where messages wait.
     pub(crate) spool: PathBuf,
     /// Where orders about them are left.
@@ -146,6 +149,10 @@ impl Works for Working {
 
     fn decisions(&self) -> Receiver<Arc<Value>> {
         self.decisions.watch()
+    }
+
+    fn metrics(&self, tenant: Option<&TenantName>) -> String {
+        tenant.map_or_else(|| self.metrics.text(), |tenant| self.metrics.text_of(tenant.as_str()))
     }
 
     fn usage(&self, tenant: &TenantName) -> Value {

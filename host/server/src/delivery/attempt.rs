@@ -174,7 +174,9 @@ impl Office {
             let Some((_, decision)) = decisions.next_if(|(recipient, _)| *recipient == done.recipient) else {
                 continue;
             };
-            log_attempt(id, message.as_ref(), done, decision);
+            let age = id.time().elapsed().unwrap_or_default();
+            self.metrics.attempted(decision, age);
+            log_attempt(id, message.as_ref(), done, (decision, age));
             let before = message.as_ref().and_then(|message| message.recipients().get(done.recipient));
             let state = state(decision, &done.reply, before);
             steps.push(Step { position: done.recipient, state, done, recorded: false });
@@ -391,13 +393,13 @@ fn state(decision: Decision, reply: &str, before: Option<&RecipientState>) -> Re
 }
 
 /// One line for each recipient that was tried.
-fn log_attempt(id: SpoolId, message: Option<&Message>, done: &Delivered, decision: Decision) {
+fn log_attempt(id: SpoolId, message: Option<&Message>, done: &Delivered, (decision, age): (Decision, Duration)) {
     let envelope = message.map(Message::envelope);
     let uuid = envelope.map(|envelope| envelope.uuid.as_str());
     let to = envelope.and_then(|envelope| envelope.recipients.get(done.recipient));
     let to = to.map(|recipient| recipient.path.to_string()).unwrap_or_default();
     let (to, reply) = (Escaped(&to), Escaped(&done.reply));
-    let age_ms = id.time().elapsed().unwrap_or_default().as_millis() as u64;
+    let age_ms = age.as_millis() as u64;
     match decision {
         Decision::Delivered => {
             tracing::info!(target: "wasmail::delivery", queue_id = %id, uuid, %to, %reply, age_ms, "delivered");

@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use wasmail_queue::{Queue, Recipient};
 use wasmail_spool::{RecipientState, Recovered, Spool, SpoolId};
 
 use crate::LaneConfig;
+use crate::metrics::Metrics;
 use crate::stop::{Phase, Stop};
 
+use super::Asks;
 use super::attempt::Due;
 use super::hooks::Hooks;
 use super::orders::Order;
@@ -44,6 +47,7 @@ pub(crate) struct Office {
     pub(crate) ways: Ways,
     pub(crate) reporter: Arc<Reporter>,
     pub(crate) hooks: Arc<Hooks>,
+    pub(crate) metrics: Arc<Metrics>,
     /// How long a message is tried.
     pub(crate) lifetime: Duration,
 }
@@ -56,22 +60,26 @@ pub(super) struct Lane {
     running: JoinSet<usize>,
     /// Messages in the hands of those who run.
     in_hand: usize,
+    /// Shows how many are under way.
+    shown: Gauge,
 }
 
 impl Lane {
     /// Puts down what the spool still held for this route.
     pub(super) fn new(
+        route: Option<&str>,
         config: LaneConfig,
         ways: Ways,
-        (reporter, hooks): (&Arc<Reporter>, &Arc<Hooks>),
+        Asks { reporter, hooks, metrics }: Asks<'_>,
         spool: Spool,
         recovered: Vec<Recovered>,
         now: SystemTime,
     ) -> (mpsc::UnboundedSender<Work>, Self) {
         let (sender, work) = mpsc::unbounded_channel();
         let (reporter, hooks, lifetime) = (Arc::clone(reporter), Arc::clone(hooks), config.retry.lifetime);
+        let (shown, metrics) = (metrics.route(route), Arc::clone(metrics));
         let queue = Mutex::new(Queue::new(config.retry));
-        let office = Arc::new(Office { spool, queue, ways, reporter, hooks, lifetime });
+        let office = Arc::new(Office { spool, queue, ways, reporter, hooks, metrics, lifetime });
         let mut running = JoinSet::new();
         for message in recovered {
             resume(&office, message, now, &mut running);
@@ -82,13 +90,14 @@ impl Lane {
             // Each way lets so many through; the others wait without a message in memory.
             _ => WAITING_MAX,
         };
-        (sender, Self { office, work, concurrency, running, in_hand: 0 })
+        (sender, Self { office, work, concurrency, running, in_hand: 0, shown })
     }
 
     /// Delivers until the server stops; says how many messages are left.
     pub(super) async fn run(mut self, stop: Arc<Stop>) -> usize {
         loop {
             self.start_due();
+            self.shown.set(self.office.queue.lock().len() as i64);
             let nap = self.nap();
             tokio::select! {
                 work = self.work.recv() => match work {

@@ -188,6 +188,7 @@ impl Home {
             },
             signer: Signer::default(),
             acme,
+            metrics: Arc::default(),
             drain_timeout,
         })
     }
