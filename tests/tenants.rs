@@ -317,6 +317,26 @@ fn a_version_that_fails_is_taken_back_by_itself() {
 }
 
 #[test]
+fn a_plugin_that_fails_again_and_again_is_not_asked_for_a_while() {
+    let Some((server, operator)) = open() else { return };
+    let (acme, module) = tenant(&operator, "acme");
+    let failing = json!({ "data-post": "trap-at hello" });
+    let place = json!({ "module": module, "config": failing, "on-fault": "skip" });
+    acme.ask("PUT", "/tenants/acme/bindings/filter", &place).well();
+    for _ in 0..21 {
+        assert_eq!(send(&server, "one@acme.test"), 250);
+    }
+    let line = server.wait_for_log("a plugin fails too often and is not asked for a while", PATIENCE);
+    assert!(line.contains("tenant=acme") && line.contains("hook=data-post") && line.contains("seconds=5"), "{line}");
+    // The other hooks are asked on, and what becomes of its faults is what its owner wants.
+    let line = server.wait_for_log("acme/filter@data-post=circuit-open!", PATIENCE);
+    assert!(line.contains("acme/filter@rcpt=next") && line.contains("verdict=\"queued\""), "{line}");
+    // Another version begins with a clean slate.
+    activate(&acme, "acme", "filter", &module, &json!({ "data-post": "deny mended" })).well();
+    assert_eq!(send(&server, "one@acme.test"), 550);
+}
+
+#[test]
 fn who_is_over_quota_is_deferred_alone() {
     let Some((server, operator)) = open() else { return };
     let (_, _) = tenant(&operator, "acme");

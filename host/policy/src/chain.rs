@@ -80,12 +80,16 @@ pub struct Chain {
     by_hook: [Vec<Vec<usize>>; Hook::ALL.len()],
     /// The routes that there are.
     routes: Vec<String>,
-    /// Whose plugins they are, if not the operator's: the recipients that they may add.
+    /// Whose plugins they are, if not the operator's.
     own: Option<Own>,
 }
 
-/// Whether a recipient is one of a tenant's.
-type Own = Arc<dyn Fn(&Mailbox) -> bool + Send + Sync>;
+/// Whose a chain is.
+struct Own {
+    tenant: Arc<str>,
+    /// The recipients that its plugins may add.
+    recipients: Box<dyn Fn(&Mailbox) -> bool + Send + Sync>,
+}
 
 impl Chain {
     /// A chain that asks these plugins in this order, those at the same time whose footprints allow it.
@@ -117,8 +121,8 @@ impl Chain {
 
     /// Makes it a tenant's: its plugins change nothing that other tenants could notice, and add no recipients but the tenant's own.
     #[must_use]
-    pub fn of_tenant(self, own: impl Fn(&Mailbox) -> bool + Send + Sync + 'static) -> Self {
-        Self { own: Some(Arc::new(own)), ..self }
+    pub fn of_tenant(self, tenant: Arc<str>, own: impl Fn(&Mailbox) -> bool + Send + Sync + 'static) -> Self {
+        Self { own: Some(Own { tenant, recipients: Box::new(own) }), ..self }
     }
 
     /// The bindings in order.
@@ -224,13 +228,16 @@ impl Binding {
         prepared: Parts,
         limits: (&[String], Option<&Own>),
     ) -> Option<Decision> {
-        let powers = Powers { grants: self.grants, routes: limits.0, own: limits.1.map(|own| &**own) };
+        let powers = Powers { grants: self.grants, routes: limits.0, own: limits.1.map(|own| &*own.recipients) };
         let applied = answer.outcome.and_then(|outcome| self.take(hook, context, powers, outcome, prepared));
         let (verdict, name, fault) = match applied {
             Ok(verdict) => (verdict, None, false),
             Err(fault) => {
-                let uuid = &context.connection.uuid;
-                tracing::warn!(plugin = %self.name, %hook, %uuid, kind = fault.kind(), "plugin {fault}");
+                let (uuid, tenant) = (&context.connection.uuid, limits.1.map(|own| &*own.tenant));
+                // That one rests is told once, by who has it rest.
+                if !matches!(fault, Fault::CircuitOpen) {
+                    tracing::warn!(tenant, plugin = %self.name, %hook, %uuid, kind = fault.kind(), "plugin {fault}");
+                }
                 (self.on_fault.verdict(), Some(fault.kind()), true)
             }
         };

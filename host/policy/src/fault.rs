@@ -21,6 +21,8 @@ pub enum Fault {
     Rejected(Rejected),
     /// No instance could be had: the pool is exhausted, or `configure` failed on a new one.
     Instance(String),
+    /// The plugin was not asked: it has failed too often of late.
+    CircuitOpen,
 }
 
 impl Fault {
@@ -35,6 +37,7 @@ impl Fault {
             Self::BadAnswer(_) => "bad-answer",
             Self::Rejected(_) => "rejected",
             Self::Instance(_) => "instance",
+            Self::CircuitOpen => "circuit-open",
         }
     }
 }
@@ -49,6 +52,7 @@ impl fmt::Display for Fault {
             Self::BadAnswer(why) => write!(f, "gave a malformed answer: {why}"),
             Self::Rejected(why) => write!(f, "gave an answer that cannot be applied: {why}"),
             Self::Instance(why) => write!(f, "could not be started: {why}"),
+            Self::CircuitOpen => f.write_str("was not asked, for it has failed too often"),
         }
     }
 }

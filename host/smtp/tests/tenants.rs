@@ -37,8 +37,8 @@ impl Tenancy for Town {
 
     fn enter<'a>(&'a self, name: &'a Arc<str>) -> BoxFuture<'a, Result<Arc<Tenant>, Held>> {
         let own: Arc<str> = Arc::clone(name);
-        let chain =
-            Chain::new((self.chain)(name)).of_tenant(move |mailbox| mailbox.domain().as_str() == format!("{own}.test"));
+        let is_own = move |mailbox: &wasmail_mail::Mailbox| mailbox.domain().as_str() == format!("{own}.test");
+        let chain = Chain::new((self.chain)(name)).of_tenant(Arc::clone(name), is_own);
         let tenant = Tenant { name: Arc::clone(name), chain, meter: (self.meter)(name) };
         let entered = if &**name == "closed" { Err(Held::Suspended) } else { Ok(Arc::new(tenant)) };
         Box::pin(async { entered })

@@ -125,7 +125,7 @@ impl House {
         let (own, directory) = (Arc::clone(&self.name), Arc::clone(&hosting.directory));
         let is_own =
             move |mailbox: &wasmail_mail::Mailbox| directory.owner(mailbox.domain().as_str()).as_ref() == Some(&own);
-        let chain = Chain::new(made.bindings).of_tenant(is_own);
+        let chain = Chain::new(made.bindings).of_tenant(Arc::clone(&self.name), is_own);
         let meter = Box::new(Metered(Arc::clone(self)));
         let modules = roster.bindings.iter().flat_map(tenants::Binding::modules).cloned().collect();
         let tenant = Arc::new(Tenant { name: Arc::clone(&self.name), chain, meter });

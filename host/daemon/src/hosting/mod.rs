@@ -3,6 +3,7 @@
 //! A tenant's chain is put together when its first mail comes, and put down again when none has come for a while: of a thousand
 //! tenants few are awake. A change is in force for new connections when it is answered; running ones keep what they have.
 
+mod breaker;
 mod house;
 mod trial;
 mod watch;

@@ -41,7 +41,7 @@ pub(super) async fn trial(plugin: Arc<dyn Plugin>, grants: Grants) -> Result<(),
     for sample in SAMPLES {
         // Its words don't matter, only that it has some; nothing is to be overturned by a fault rule.
         let binding = Binding { name: "trial".into(), plugin: Arc::clone(&plugin), grants, on_fault: FaultRule::Skip };
-        let chain = Chain::new(vec![binding]).of_tenant(|_| true);
+        let chain = Chain::new(vec![binding]).of_tenant("trial".into(), |_| true);
         let now = Now { monotonic: Instant::now(), wall: SystemTime::now() };
         let mut rehearsal = Rehearsal::new(session(), Arc::new(chain), client(), now);
         rehearsal.greeting().await;

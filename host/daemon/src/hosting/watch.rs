@@ -1,12 +1,16 @@
 //! Versions that misbehave are taken back: when a new one fails, or refuses, much more than what ran before it.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use wasmail_policy::{Answer, BoxFuture, Context, Footprint, HookSet, Plugin, Question, Step};
+use wasmail_policy::{Answer, BoxFuture, Context, Fault, Footprint, Hook, HookSet, Plugin, Question, Step};
 use wasmail_wasm::Bound;
 
+use super::breaker::Breaker;
 use super::{Hosting, taking_back};
 
 /// Answers before anything is concluded from them.
@@ -45,6 +49,8 @@ pub(super) struct Record {
     faults: AtomicU32,
     refusals: AtomicU32,
     taken_back: AtomicBool,
+    /// One for each hook that failed: who fails at one may do well at another.
+    breakers: Mutex<HashMap<Hook, Breaker>>,
 }
 
 impl Record {
@@ -52,6 +58,19 @@ impl Record {
         self.faults.fetch_add(u32::from(step.fault), Ordering::Relaxed);
         self.refusals.fetch_add(u32::from(!step.fault && step.verdict.starts_with("deny")), Ordering::Relaxed);
         self.asked.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn lets_through(&self, hook: Hook) -> bool {
+        self.breakers.lock().get_mut(&hook).is_none_or(|breaker| breaker.lets_through(Instant::now()))
+    }
+
+    /// How long a plugin rests at a hook, if that begins with this answer.
+    fn rests(&self, step: &Step) -> Option<Duration> {
+        let (mut breakers, now) = (self.breakers.lock(), Instant::now());
+        if step.fault {
+            return breakers.entry(step.hook).or_default().heard(true, now);
+        }
+        breakers.get_mut(&step.hook)?.heard(false, now)
     }
 
     /// How many in a hundred.
@@ -112,10 +131,21 @@ impl Plugin for Watched {
     }
 
     fn ask<'a>(&'a self, question: &'a Question<'a>) -> BoxFuture<'a, Answer> {
-        self.bound.ask(question)
+        if self.record.lets_through(question.hook) {
+            return self.bound.ask(question);
+        }
+        Box::pin(async { Answer { outcome: Err(Fault::CircuitOpen), elapsed: Duration::ZERO } })
     }
 
     fn heard(&self, step: &Step) {
+        // What was not asked says nothing about the version.
+        if step.fault && step.verdict == Fault::CircuitOpen.kind() {
+            return;
+        }
+        if let Some(rest) = self.record.rests(step) {
+            let ((tenant, binding, _), seconds) = (&self.jump, rest.as_secs());
+            tracing::warn!(target: "wasmail::tenant", %tenant, binding, hook = %step.hook, seconds, "a plugin fails too often and is not asked for a while");
+        }
         self.record.count(step);
         let Some(what) = self.base.as_ref().and_then(|base| self.record.jumped(base)) else { return };
         if !self.record.taken_back.swap(true, Ordering::Relaxed) {
@@ -146,12 +176,7 @@ mod tests {
     use super::*;
 
     fn record(asked: u32, faults: u32, refusals: u32) -> Record {
-        Record {
-            asked: asked.into(),
-            faults: faults.into(),
-            refusals: refusals.into(),
-            taken_back: AtomicBool::default(),
-        }
+        Record { asked: asked.into(), faults: faults.into(), refusals: refusals.into(), ..Record::default() }
     }
 
     #[test]
