@@ -287,6 +287,22 @@ fn inspect_shows_what_a_component_is() {
     assert_eq!(json["needs"], serde_json::json!(["relaying"]));
 }
 
+#[test]
+fn inspect_shows_who_made_a_component() {
+    // As `wasm-tools metadata add` leaves them: a section's number, its length, its name's length, its name.
+    let section = |name: &str, text: &str| {
+        let body = [&[u8::try_from(name.len()).expect("it is short")], name.as_bytes(), text.as_bytes()].concat();
+        [&[0, u8::try_from(body.len()).expect("it is short")][..], &body].concat()
+    };
+    let component = wasmail_shelf::get("relay").expect("it comes with the server").component;
+    let sections = [section("authors", "Ann <ann@example.org>"), section("licenses", "MIT"), section("source", "")];
+    let dir = tempfile::tempdir().expect("a directory can be made");
+    let file = dir.path().join("signed.wasm");
+    fs::write(&file, [component, &sections.concat()].concat()).expect("the directory is ours");
+    let text = done(wasmail().args(["plugin", "inspect"]).arg(&file));
+    says(&text, &["authors           Ann <ann@example.org>", "licences          MIT", "source            not said"]);
+}
+
 /// A bundled plugin in which a text was replaced by another of the same length.
 fn altered(from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());

@@ -181,6 +181,19 @@ fn the_operator_sees_what_is_counted_and_a_customer_what_is_its_own() {
     assert_eq!(acme.ask("GET", "/tenants/bravo/metrics", &Value::Null).status, 404);
 }
 
+#[test]
+fn a_module_is_kept_with_what_it_says_of_its_makers() {
+    let Some((_server, operator)) = open() else { return };
+    let (acme, _) = tenant(&operator, "acme");
+    // A custom section, as `wasm-tools metadata add` leaves it.
+    let section = b"\0\x0c\x08licensesMIT";
+    let mut octets = std::fs::read(guest("opinion")).expect("the guest was built");
+    octets.extend(section);
+    let module = acme.send("POST", "/tenants/acme/modules", &octets).well();
+    assert_eq!(module["metadata"]["licence"], "MIT", "{module}");
+    assert_eq!(module["metadata"]["name"], "opinion", "{module}");
+}
+
 /// A customer chooses the names of its bindings: one of them is the name of a plugin of the operator's that has a key.
 #[test]
 fn what_the_operators_plugins_have_no_customers_has() {

@@ -3,6 +3,7 @@
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
+use wasm_encoder::{ComponentSection, CustomSection};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 use crate::{BuildError, Project, world};
@@ -27,4 +28,15 @@ pub(crate) fn encode_for(project: &Project, mut module: Vec<u8>) -> Result<Vec<u
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
         .map_err(|why| BuildError::Component(format!("{why:#}")))?;
     encode(&module)
+}
+
+/// Writes into a component who made it, in the custom sections of WebAssembly's tool conventions; what a compiler wrote there already is
+/// overruled by what comes last.
+pub(crate) fn sign(project: &Project, component: &mut Vec<u8>) {
+    let said = [("authors", &project.authors), ("licenses", &project.licenses), ("source", &project.source)];
+    for (name, text) in said {
+        if let Some(text) = text {
+            CustomSection { name: name.into(), data: text.as_bytes().into() }.append_to_component(component);
+        }
+    }
 }

@@ -42,13 +42,14 @@ pub fn build(dir: &Path) -> Result<Built, BuildError> {
     let project = Project::read(dir)?;
     let out = dir.join("build");
     fs::create_dir_all(&out).map_err(|source| BuildError::File { path: out.clone(), source })?;
-    let octets = match project.language {
+    let mut octets = match project.language {
         Language::C => clang::build(&project, dir, &out)?,
         Language::Go => golang::build(&project, dir, &out)?,
         Language::Javascript => javascript::build(&project, dir, &out)?,
         Language::Python => python::build(&project, dir, &out)?,
         Language::Rust => rust::build(dir)?,
     };
+    component::sign(&project, &mut octets);
     let path = out.join(&project.name).with_extension("wasm");
     write(&path, &octets)?;
     Ok(Built { path, octets })

@@ -11,6 +11,9 @@ use crate::{BuildError, HOOKS};
 /// The file that makes a directory a plugin's project.
 pub const PROJECT_FILE: &str = "wasmail-plugin.toml";
 
+/// Octets of what is said of authors, licences and source: so many the server shows.
+const ABOUT_MAX: usize = 500;
+
 /// A plugin's project file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -25,6 +28,15 @@ pub struct Project {
     /// Its sources, counted from the directory; by default the language's usual file.
     #[serde(default)]
     pub sources: Vec<PathBuf>,
+    /// Who is responsible, with ways to reach them. This and the next two become custom sections of the component.
+    #[serde(default)]
+    pub authors: Option<String>,
+    /// Under which licences, by SPDX's names.
+    #[serde(default)]
+    pub licenses: Option<String>,
+    /// Where the source is.
+    #[serde(default)]
+    pub source: Option<String>,
 }
 
 /// A language that plugins are built from.
@@ -75,6 +87,12 @@ impl Project {
         if project.language == Language::Go && !project.sources.is_empty() {
             return Err("sources: Go knows by itself that all files of the directory belong to it".into());
         }
+        for (key, text) in [("authors", &project.authors), ("licenses", &project.licenses), ("source", &project.source)]
+        {
+            if text.as_ref().is_some_and(|text| text.len() > ABOUT_MAX || text.chars().any(char::is_control)) {
+                return Err(format!("{key}: that is one line of at most {ABOUT_MAX} octets"));
+            }
+        }
         let once: BTreeSet<_> = project.hooks.iter().collect();
         if once.len() < project.hooks.len() {
             return Err("hooks: one is named twice".into());
@@ -85,7 +103,9 @@ impl Project {
     /// One that has every hook.
     #[cfg(test)]
     pub(crate) fn of_all_hooks(language: Language) -> Self {
-        Self { name: "all".into(), language, hooks: HOOKS.map(str::to_owned).to_vec(), sources: Vec::new() }
+        let hooks = HOOKS.map(str::to_owned).to_vec();
+        let (authors, licenses, source) = (None, None, None);
+        Self { name: "all".into(), language, hooks, sources: Vec::new(), authors, licenses, source }
     }
 
     /// The sources, or the usual one.
@@ -115,6 +135,9 @@ mod tests {
         assert!(error(head).starts_with("hooks: name one"));
         assert!(error(&format!("{head}hooks = [\"rcptt\"]")).contains("no hook \"rcptt\"; there are: configure, "));
         assert!(error(&format!("{head}hooks = [\"rcpt\", \"rcpt\"]")).contains("twice"));
+        assert!(
+            error(&format!("{head}hooks = [\"rcpt\"]\nsource = \"a\\nb\"")).starts_with("source: that is one line")
+        );
         assert!(error(&format!("{head}hook = []")).contains("unknown field `hook`"));
         assert!(error("name = \"A b\"\nlanguage = \"c\"").starts_with("name: "));
         assert!(error("name = \"a\"\nlanguage = \"cobol\"").contains("unknown variant `cobol`"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use wasmail_policy::{Hook, HookSet, outbound};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
+use crate::about::About;
 use crate::size::Size;
 use crate::text::escaped;
 
@@ -44,6 +45,7 @@ pub(crate) struct Shape {
     pub(crate) hooks: HookSet,
     pub(crate) outbound: outbound::HookSet,
     pub(crate) configurable: bool,
+    pub(crate) about: About,
 }
 
 /// Why a file is no plugin. The text says what to do about it.
@@ -182,6 +184,7 @@ fn shape(octets: &[u8]) -> Result<Shape, LoadError> {
         match payload {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::CustomSection(section) if depth == 0 => shape.about.read(section.name(), section.data()),
             Payload::ComponentImportSection(imports) if depth == 0 => {
                 few(shape.imports.len(), imports.count())?;
                 for import in imports {

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use wasmail_policy::{Hook, HookSet, outbound};
 use wasmtime::component::InstancePre;
 
+use crate::about::About;
 use crate::cache::{Cache, hex};
 use crate::check::{LoadError, Shape, check, validate};
 use crate::compile::{self, ChildCompiler, Compiler};
@@ -38,6 +39,8 @@ pub(crate) struct Loaded {
 pub struct Info {
     /// What it says of itself.
     pub manifest: Manifest,
+    /// Who made it, as its custom sections say.
+    pub about: About,
     /// The hooks of a connection that it exports.
     pub hooks: HookSet,
     /// The hooks of delivery that it exports.
@@ -154,9 +157,18 @@ impl Compiled {
         let manifest = Instance::describe(engine, &self.pre).await?;
         let indices = Indices::new(&self.pre, &self.shape).map_err(|why| LoadError::Types(format!("{why:#}")))?;
         let pointers = manifest.pointers();
-        let Shape { imports, exports, hooks, outbound, configurable } = self.shape;
-        let info =
-            Info { manifest, hooks, outbound, configurable, imports, exports, sha256: self.sha256, size: self.size };
+        let Shape { imports, exports, hooks, outbound, configurable, about } = self.shape;
+        let info = Info {
+            manifest,
+            about,
+            hooks,
+            outbound,
+            configurable,
+            imports,
+            exports,
+            sha256: self.sha256,
+            size: self.size,
+        };
         let component =
             Component { loaded: Arc::new(Loaded { engine: engine.clone(), pre: self.pre, indices, info, pointers }) };
         component.check_types().await?;

@@ -5,6 +5,7 @@
 //! longer than a tick, or takes more than its [`Limits`]; whatever goes wrong inside comes back as a
 //! [`wasmail_policy::Fault`], and the instance it happened in is never used again.
 
+mod about;
 mod bindings;
 mod bound;
 mod cache;
@@ -29,6 +30,7 @@ mod state;
 mod text;
 mod ticker;
 
+pub use about::About;
 pub use bound::{Bind, BindError, Bound};
 pub use cache::{Cache, CacheError};
 pub use check::LoadError;

@@ -57,6 +57,8 @@ fn as_text(info: &Info) -> String {
         (true, None) => "takes a configuration, and says nothing of it",
         (true, Some(_)) => "takes a configuration; its schema is in --json",
     };
+    let about = &info.about;
+    let said = |text: Option<&str>| text.map_or_else(|| "not said".to_owned(), plain);
     let lines = [
         ("hooks", hooks.join(" ")),
         ("needs the grants", or_none(&needs.join(" "))),
@@ -64,6 +66,9 @@ fn as_text(info: &Info) -> String {
         ("reads results of", or_none(&plain(&manifest.reads_results.join(" ")))),
         ("asked", footprint(manifest.footprint.as_ref())),
         ("configuration", configured.to_owned()),
+        ("authors", said(about.authors.as_deref())),
+        ("licences", said(about.licenses.as_deref())),
+        ("source", said(about.source.as_deref())),
         ("size", format!("{} octets", info.size)),
         ("sha256", info.sha256.clone()),
         ("imports", plain(&info.imports.join("\n                  "))),
@@ -94,6 +99,11 @@ fn as_json(info: &Info) -> Value {
         "name": manifest.name,
         "version": manifest.version,
         "description": manifest.description,
+        "authors": info.about.authors,
+        "licenses": info.about.licenses,
+        "source": info.about.source,
+        "homepage": info.about.homepage,
+        "revision": info.about.revision,
         "hooks": info.hook_names(),
         "needs": manifest.needs.iter().map(|grant| grant.name()).collect::<Vec<_>>(),
         "reads_notes": manifest.reads_notes,

@@ -52,7 +52,9 @@ impl Working {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
             description: manifest.description.clone(),
-            ..Metadata::default()
+            authors: info.about.authors.clone(),
+            licence: info.about.licenses.clone(),
+            source: info.about.source.clone(),
         };
         let hooks = info.hook_names().into_iter().map(str::to_owned).collect();
         Ok(Examined { metadata, hooks, imports: info.imports.clone(), needs })
